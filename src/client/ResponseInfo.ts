@@ -1,0 +1,108 @@
+/**
+ * What the gateway says about an answer in its `cf-aig-*` response headers.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import type * as Response from "effect/unstable/ai/Response"
+
+/**
+ * The gateway's own facts about one answer; every field is `null` when the gateway did not send it.
+ *
+ * Source: Cloudflare's documentation of AI Gateway request headers, "response headers".
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const ResponseInfo = Schema.Struct({
+  /** Id of the log entry, for `getLog` and `patchLog`; opaque. Header `cf-aig-log-id`. */
+  logId: Schema.NullOr(Schema.String),
+  /** The caller's correlation id, or the log id. Header `cf-aig-event-id`. */
+  eventId: Schema.NullOr(Schema.String),
+  /** Header `cf-aig-request-id`. */
+  requestId: Schema.NullOr(Schema.String),
+  /** `HIT` or `MISS`; `null` when caching was not in play. Header `cf-aig-cache-status`. */
+  cacheStatus: Schema.NullOr(Schema.String),
+  /** Zero-based index of the fallback step that answered. Header `cf-aig-step`. */
+  step: Schema.NullOr(Schema.Number),
+  /** Slug of the provider that answered. Header `cf-aig-provider`, else the step's own provider. */
+  provider: Schema.NullOr(Schema.String),
+  /** Model that answered. Header `cf-aig-model`, else the step's own model. */
+  model: Schema.NullOr(Schema.String)
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type ResponseInfo = typeof ResponseInfo.Type
+
+/**
+ * An info with nothing known, for failures that happened before any answer.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const empty: ResponseInfo = {
+  logId: null,
+  eventId: null,
+  requestId: null,
+  cacheStatus: null,
+  step: null,
+  provider: null,
+  model: null
+}
+
+/**
+ * Reads the info from response headers whose names are in lower case.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromHeaders = (
+  headers: { readonly [name: string]: string | undefined },
+  sent?: { readonly provider?: string | undefined; readonly model?: string | undefined } | undefined
+): ResponseInfo => {
+  const step = headers["cf-aig-step"]
+  return {
+    logId: headers["cf-aig-log-id"] ?? null,
+    eventId: headers["cf-aig-event-id"] ?? null,
+    requestId: headers["cf-aig-request-id"] ?? null,
+    cacheStatus: headers["cf-aig-cache-status"] ?? null,
+    step: step !== undefined && /^\d+$/.test(step) ? Number(step) : null,
+    provider: headers["cf-aig-provider"] ?? sent?.provider ?? null,
+    model: headers["cf-aig-model"] ?? sent?.model ?? null
+  }
+}
+
+declare module "effect/unstable/ai/Response" {
+  interface FinishPartMetadata {
+    readonly aiGateway?: ResponseInfo | null
+  }
+}
+
+/**
+ * Finds the info in a `generateText` / `generateObject` response, a list of parts, or a finish part itself.
+ *
+ * Returns {@link empty} when there is no finish part, as in a stream that has not ended yet.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const of = (
+  response:
+    | { readonly content: ReadonlyArray<Response.AnyPart> }
+    | ReadonlyArray<Response.AnyPart>
+    | Response.AnyPart
+): ResponseInfo => {
+  const parts: ReadonlyArray<Response.AnyPart> = "content" in response
+    ? response.content
+    : Array.isArray(response)
+    ? response
+    : [response as Response.AnyPart]
+  for (let i = parts.length - 1; i >= 0; i--) {
+    const part = parts[i]
+    if (part?.type === "finish") return part.metadata.aiGateway ?? empty
+  }
+  return empty
+}

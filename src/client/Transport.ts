@@ -1,0 +1,59 @@
+/**
+ * The one seam between models and the network: `send(steps) → GatewayResponse`.
+ *
+ * A transport carries steps to the gateway and brings the answer back; it knows nothing of prompts or parts.
+ *
+ * @since 0.1.0
+ */
+import type * as Arr from "effect/Array"
+import type * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import type * as Stream from "effect/Stream"
+import type { GatewayError } from "./GatewayError.ts"
+import type { ResponseInfo } from "./ResponseInfo.ts"
+
+/**
+ * One request to one provider; several are tried in order by the gateway, first success wins.
+ *
+ * Source: Cloudflare's documentation of the universal endpoint (`provider`, `endpoint`, `headers`, `query`).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Step {
+  /** The gateway's slug of the provider: `workers-ai`, `openai`, `anthropic`, ... */
+  readonly provider: string
+  /** Path below the provider's base, without a leading slash. For Workers AI the model's id. */
+  readonly endpoint: string
+  /** Sent to the provider; secrets stay `Redacted` until the bytes leave. */
+  readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
+  /** The JSON body. */
+  readonly query: unknown
+  /** The model, only to label the answer; the wire has it in `query` or `endpoint`. */
+  readonly model?: string | undefined
+}
+
+/**
+ * An answer with status 2xx; every other answer is a {@link GatewayError}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface GatewayResponse {
+  readonly status: number
+  /** Names in lower case. */
+  readonly headers: { readonly [name: string]: string | undefined }
+  readonly info: ResponseInfo
+  /** The body's bytes: one array of chunks per network read. Interruption cancels the read upstream. Use once. */
+  readonly stream: Stream.Stream<Uint8Array, GatewayError>
+  /** The whole body as UTF-8 text. Use once, instead of `stream`. */
+  readonly text: Effect.Effect<string, GatewayError>
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Transport<R> {
+  readonly send: (steps: Arr.NonEmptyReadonlyArray<Step>) => Effect.Effect<GatewayResponse, GatewayError, R>
+}
