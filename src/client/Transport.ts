@@ -10,6 +10,7 @@ import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type * as Stream from "effect/Stream"
 import type { GatewayError } from "./GatewayError.ts"
+import type { Feedback, GatewayLog } from "./GatewayLog.ts"
 import type { ResponseInfo } from "./ResponseInfo.ts"
 
 /**
@@ -51,9 +52,23 @@ export interface GatewayResponse {
 }
 
 /**
+ * What a model needs of a transport.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface Transport<R> {
   readonly send: (steps: Arr.NonEmptyReadonlyArray<Step>) => Effect.Effect<GatewayResponse, GatewayError, R>
+}
+
+/**
+ * Everything a transport does for one gateway: the requests, and the operations on its log.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface GatewayTransport<R> extends Transport<R> {
+  readonly getUrl: (provider?: string | undefined) => Effect.Effect<string, GatewayError, R>
+  readonly getLog: (logId: string) => Effect.Effect<GatewayLog, GatewayError, R>
+  readonly patchLog: (logId: string, feedback: Feedback) => Effect.Effect<void, GatewayError, R>
 }

@@ -1,0 +1,83 @@
+/// <reference types="@cloudflare/workers-types" />
+/**
+ * The client of one gateway: models, raw requests, and its log.
+ *
+ * @since 0.1.0
+ */
+import type * as Arr from "effect/Array"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type { GatewayError } from "./client/GatewayError.ts"
+import type { Feedback, GatewayLog } from "./client/GatewayLog.ts"
+import type { GatewayResponse, GatewayTransport, Step } from "./client/Transport.ts"
+import * as GatewayLanguageModel from "./model/LanguageModel.ts"
+
+export type { Feedback, GatewayLog } from "./client/GatewayLog.ts"
+export type { GatewayResponse, Step } from "./client/Transport.ts"
+export type { Parameters } from "./model/Parameters.ts"
+
+/**
+ * Talks to one gateway; `R` is what its methods need at request time: `RuntimeContext` for what `AiGateway.bind` gives
+ * in a Worker, nothing elsewhere.
+ *
+ * Each failure is a {@link GatewayError} whose `reason` says why and whose `code` is Cloudflare's; models fail with
+ * `AiError` as every Effect model does.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AiGatewayClient<R = never> {
+  /** The gateway's id. */
+  readonly id: Effect.Effect<string, never, R>
+  /** The Worker's `ai` binding; under `alchemy dev` a stand-in that reaches the local gateway. */
+  readonly raw: Effect.Effect<Ai, never, R>
+  /**
+   * Sends a request to a provider through the gateway and gives its answer as it came.
+   *
+   * Several steps are tried by the gateway in their order; `info.step` says which one answered.
+   */
+  readonly run: (
+    steps: Step | Arr.NonEmptyReadonlyArray<Step>
+  ) => Effect.Effect<GatewayResponse, GatewayError, R>
+  /** The gateway's URL for a provider (`openai`, `workers-ai`, ...) or, without one, of its universal endpoint. */
+  readonly getUrl: (provider?: string | undefined) => Effect.Effect<string, GatewayError, R>
+  /** One log entry; an answer's log id is in `ResponseInfo.of(response).logId`. Fails with `LogNotFound`. */
+  readonly getLog: (logId: string) => Effect.Effect<GatewayLog, GatewayError, R>
+  /** Attaches feedback to a log entry. Fails with `LogNotFound`. */
+  readonly patchLog: (logId: string, feedback: Feedback) => Effect.Effect<void, GatewayError, R>
+  /**
+   * A model behind the gateway as a Layer of Effect's `LanguageModel`.
+   *
+   * `model` is a Workers AI id such as `@cf/meta/llama-3.1-8b-instruct`.
+   */
+  readonly model: (options: GatewayLanguageModel.Options) => Layer.Layer<LanguageModel.LanguageModel, never, R>
+}
+
+/**
+ * Makes a client over a transport.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <R>(options: {
+  readonly id: Effect.Effect<string, never, R>
+  readonly raw: Effect.Effect<Ai, never, R>
+  readonly transport: GatewayTransport<R>
+}): AiGatewayClient<R> => {
+  const { id, raw, transport } = options
+  return {
+    id,
+    raw,
+    run: Effect.fn("AiGateway.run")((steps: Step | Arr.NonEmptyReadonlyArray<Step>) =>
+      transport.send(isMany(steps) ? steps : [steps])
+    ),
+    getUrl: Effect.fn("AiGateway.getUrl")(transport.getUrl),
+    getLog: Effect.fn("AiGateway.getLog")(transport.getLog),
+    patchLog: Effect.fn("AiGateway.patchLog")(transport.patchLog),
+    model: (model) => GatewayLanguageModel.layer(transport, model)
+  }
+}
+
+const isMany = (steps: Step | Arr.NonEmptyReadonlyArray<Step>): steps is Arr.NonEmptyReadonlyArray<Step> =>
+  Array.isArray(steps)
