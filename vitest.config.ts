@@ -1,10 +1,6 @@
 import { defineConfig } from "vitest/config"
 
-const conditions = ["effect-ai-gateway-source", "module", "node", "import", "default"]
-
 export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
     include: ["test/**/*.test.ts"],
     // alchemy/Test/Vitest registers its clean-up last and expects hooks to run in the order of registration.
@@ -12,6 +8,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 120_000,
-    env: { DO_NOT_TRACK: "1" }
+    env: { DO_NOT_TRACK: "1" },
+    silent: "passed-only"
   }
 })

@@ -11,8 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { AiGateway } from "./AiGateway.ts"
 import * as AiGatewayClient from "./AiGatewayClient.ts"
-import * as BindingTransport from "./client/BindingTransport.ts"
-import * as LocalAi from "./client/LocalAi.ts"
+import * as Transport from "./client/Transport.ts"
 
 /**
  * The capability to talk to a gateway; forgetting its layer is a type error at the Worker.
@@ -69,14 +68,20 @@ export const AiGatewayBindingLive: Layer.Layer<AiGatewayBinding, never, Worker |
         })
       }
       const id = yield* gateway.gatewayId
-      const raw = Effect.sync(() => {
+      const raw = Effect.suspend(() => {
         const bound = env[name]
-        return typeof bound === "string" ? LocalAi.make(bound) : bound as Ai // as bound above
+        return typeof bound === "string"
+          // Loaded under `alchemy dev` only.
+          ? Effect.map(Effect.promise(() => import("./client/LocalAi.ts")), (LocalAi) => LocalAi.make(bound))
+          : Effect.succeed(bound as Ai) // as bound above
       })
       return AiGatewayClient.make({
         id,
         raw,
-        transport: BindingTransport.make({ ai: raw, gatewayId: id })
+        transport: Transport.lazy(async () => {
+          const BindingTransport = await import("./client/BindingTransport.ts")
+          return BindingTransport.make({ ai: raw, gatewayId: id })
+        })
       })
     })
   })

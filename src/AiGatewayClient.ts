@@ -2,16 +2,33 @@
 /**
  * The client of one gateway: models, raw requests, and its log.
  *
+ * **Example** (A request of your own, and what the log says of it)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import type { AiGatewayClient } from "effect-ai-gateway"
+ *
+ * export const classify = Effect.fn(function*<R>(client: AiGatewayClient<R>, text: string) {
+ *   const answer = yield* client.run({
+ *     provider: "workers-ai",
+ *     endpoint: "@cf/huggingface/distilbert-sst-2-int8",
+ *     query: { text }
+ *   })
+ *   const log = answer.info.logId === null ? undefined : yield* client.getLog(answer.info.logId)
+ *   return { answer: yield* answer.text, milliseconds: log?.duration }
+ * })
+ * ```
+ *
  * @since 0.1.0
  */
 import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import type { GatewayError } from "./client/GatewayError.ts"
 import type { Feedback, GatewayLog } from "./client/GatewayLog.ts"
 import type { GatewayResponse, GatewayTransport, Step } from "./client/Transport.ts"
-import * as GatewayLanguageModel from "./model/LanguageModel.ts"
+import type * as GatewayLanguageModel from "./model/LanguageModel.ts"
 
 export type { Feedback, GatewayLog } from "./client/GatewayLog.ts"
 export type { GatewayResponse, Step } from "./client/Transport.ts"
@@ -75,7 +92,12 @@ export const make = <R>(options: {
     getUrl: Effect.fn("AiGateway.getUrl")(transport.getUrl),
     getLog: Effect.fn("AiGateway.getLog")(transport.getLog),
     patchLog: Effect.fn("AiGateway.patchLog")(transport.patchLog),
-    model: (model) => GatewayLanguageModel.layer(transport, model)
+    // Loaded when a model is first built, so that a Worker's start does not evaluate streams and codecs.
+    model: (options) =>
+      Layer.unwrap(Effect.map(
+        Effect.promise(() => import("./model/LanguageModel.ts")),
+        (LanguageModel) => LanguageModel.layer(transport, options)
+      ))
   }
 }
 

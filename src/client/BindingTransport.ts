@@ -9,9 +9,8 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import * as GatewayError from "./GatewayError.ts"
-import { Feedback, GatewayLog } from "./GatewayLog.ts"
+import * as GatewayLog from "./GatewayLog.ts"
 import * as ResponseInfo from "./ResponseInfo.ts"
 import type { GatewayTransport, Step } from "./Transport.ts"
 import { exposeHeaders, fromWeb } from "./webResponse.ts"
@@ -42,22 +41,25 @@ export const make = <R>(options: {
     getUrl: (provider) => call("getUrl", (gateway) => gateway.getUrl(provider)),
 
     getLog: (logId) =>
-      call("getLog", (gateway) => gateway.getLog(logId)).pipe(
-        Effect.flatMap((log) =>
-          Effect.mapError(decodeLog(log), (cause) => unexpected("getLog", "the log entry cannot be read", cause))
-        )
-      ),
+      Effect.flatMap(call("getLog", (gateway) => gateway.getLog(logId)), (wire) => {
+        const log = GatewayLog.fromWire(wire)
+        return typeof log === "string"
+          ? fail("getLog", new GatewayError.UnexpectedAnswer({ description: log, info: ResponseInfo.empty }))
+          : Effect.succeed(log)
+      }),
 
-    patchLog: (logId, feedback) =>
-      Effect.mapError(encodeFeedback(feedback), (cause) => invalid("patchLog", cause)).pipe(
+    patchLog: (logId, feedback) => {
+      const problem = GatewayLog.problemOf(feedback)
+      return problem === undefined
         // The binding's types know 1 and -1 only; the API documents 0 as well.
-        Effect.flatMap((data) => call("patchLog", (gateway) => gateway.patchLog(logId, data as AiGatewayPatchLog)))
-      )
+        ? call("patchLog", (gateway) => gateway.patchLog(logId, feedback as AiGatewayPatchLog))
+        : fail("patchLog", new GatewayError.InvalidRequest({ description: problem, info: ResponseInfo.empty }))
+    }
   }
 }
 
-const decodeLog = Schema.decodeUnknownEffect(GatewayLog)
-const encodeFeedback = Schema.encodeUnknownEffect(Feedback)
+const fail = (method: string, reason: GatewayError.Reason) =>
+  Effect.fail(new GatewayError.GatewayError({ method, reason }))
 
 const send = (ai: Ai, gatewayId: string, steps: ReadonlyArray<Step>, signal: AbortSignal): Promise<Response> => {
   const [step] = steps
@@ -97,17 +99,3 @@ const thrown = (method: string, cause: unknown): GatewayError.GatewayError => {
       return GatewayError.transportFailed({ method, description: said, cause })
   }
 }
-
-const unexpected = (method: string, description: string, cause: unknown) =>
-  new GatewayError.GatewayError({
-    method,
-    reason: new GatewayError.UnexpectedAnswer({ description, info: ResponseInfo.empty }),
-    cause
-  })
-
-const invalid = (method: string, cause: Schema.SchemaError) =>
-  new GatewayError.GatewayError({
-    method,
-    reason: new GatewayError.InvalidRequest({ description: cause.message, info: ResponseInfo.empty }),
-    cause
-  })

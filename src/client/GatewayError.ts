@@ -6,24 +6,41 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
-import * as Schema from "effect/Schema"
 import * as ResponseInfo from "./ResponseInfo.ts"
 
-const fields = {
+/**
+ * What is known of a failure, whatever its reason.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ReasonFields {
   /** One sentence that says what went wrong, and where it is known what to do. */
-  description: Schema.String,
+  readonly description: string
   /** HTTP status, when there was an answer. */
-  status: Schema.optionalKey(Schema.Number),
+  readonly status?: number
   /** Cloudflare's code, such as 2001 or 7002, when the answer carried one. */
-  code: Schema.optionalKey(Schema.Number),
+  readonly code?: number
   /** The answer's body, at most {@link maxBodyLength} characters of it. */
-  body: Schema.optionalKey(Schema.String),
+  readonly body?: string
   /** How long to wait, from the answer's `retry-after-ms` or `retry-after` header. */
-  retryAfter: Schema.optionalKey(Schema.Duration),
+  readonly retryAfter?: Duration.Duration
   /** Log id, step, cache status of the answer, as far as known. */
-  info: ResponseInfo.ResponseInfo
+  readonly info: ResponseInfo.ResponseInfo
 }
+
+// Plain tagged errors: as Schema classes they would cost every Worker another 1.5 KB.
+const reason = <const Tag extends string>(tag: Tag, isRetryable: boolean) =>
+  class extends Data.TaggedError(tag)<ReasonFields> {
+    get isRetryable(): boolean {
+      return isRetryable
+    }
+    override get message(): string {
+      return this.description
+    }
+  }
 
 /**
  * The account has no gateway of this id (HTTP 400, code 2001).
@@ -31,14 +48,7 @@ const fields = {
  * @category errors
  * @since 0.1.0
  */
-export class GatewayNotFound extends Schema.TaggedError<GatewayNotFound>("effect-ai-gateway/GatewayNotFound")(
-  "GatewayNotFound",
-  fields
-) {
-  get isRetryable(): boolean {
-    return false
-  }
-}
+export class GatewayNotFound extends reason("GatewayNotFound", false) {}
 
 /**
  * The gateway's or Cloudflare's token, or the provider's key, was missing or refused
@@ -47,14 +57,7 @@ export class GatewayNotFound extends Schema.TaggedError<GatewayNotFound>("effect
  * @category errors
  * @since 0.1.0
  */
-export class Unauthorized extends Schema.TaggedError<Unauthorized>("effect-ai-gateway/Unauthorized")(
-  "Unauthorized",
-  fields
-) {
-  get isRetryable(): boolean {
-    return false
-  }
-}
+export class Unauthorized extends reason("Unauthorized", false) {}
 
 /**
  * Too many requests: of the gateway (2003), of Unified Billing (2018), of Workers AI (3040), or of the provider (429).
@@ -62,14 +65,7 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>("effect-ai-ga
  * @category errors
  * @since 0.1.0
  */
-export class RateLimited extends Schema.TaggedError<RateLimited>("effect-ai-gateway/RateLimited")(
-  "RateLimited",
-  fields
-) {
-  get isRetryable(): boolean {
-    return true
-  }
-}
+export class RateLimited extends reason("RateLimited", true) {}
 
 /**
  * Money or an allowance is used up (402; codes 2021, 2041, 2047, 2049, 3036).
@@ -77,14 +73,7 @@ export class RateLimited extends Schema.TaggedError<RateLimited>("effect-ai-gate
  * @category errors
  * @since 0.1.0
  */
-export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>("effect-ai-gateway/QuotaExceeded")(
-  "QuotaExceeded",
-  fields
-) {
-  get isRetryable(): boolean {
-    return false
-  }
-}
+export class QuotaExceeded extends reason("QuotaExceeded", false) {}
 
 /**
  * Guardrails (424 or 422; codes 2016, 2017) or DLP (2029, 2030) blocked the prompt or the answer.
@@ -92,14 +81,7 @@ export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>("effect-ai-
  * @category errors
  * @since 0.1.0
  */
-export class ContentBlocked extends Schema.TaggedError<ContentBlocked>("effect-ai-gateway/ContentBlocked")(
-  "ContentBlocked",
-  fields
-) {
-  get isRetryable(): boolean {
-    return false
-  }
-}
+export class ContentBlocked extends reason("ContentBlocked", false) {}
 
 /**
  * The request cannot succeed as it is: unknown provider (2008), bad body (2019), unknown key alias (2040),
@@ -108,14 +90,7 @@ export class ContentBlocked extends Schema.TaggedError<ContentBlocked>("effect-a
  * @category errors
  * @since 0.1.0
  */
-export class InvalidRequest extends Schema.TaggedError<InvalidRequest>("effect-ai-gateway/InvalidRequest")(
-  "InvalidRequest",
-  fields
-) {
-  get isRetryable(): boolean {
-    return false
-  }
-}
+export class InvalidRequest extends reason("InvalidRequest", false) {}
 
 /**
  * The provider could not be reached or failed: code 2005 although its status is 400, timeouts (408, 3007), any 5xx.
@@ -123,14 +98,7 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>("effect-a
  * @category errors
  * @since 0.1.0
  */
-export class UpstreamFailed extends Schema.TaggedError<UpstreamFailed>("effect-ai-gateway/UpstreamFailed")(
-  "UpstreamFailed",
-  fields
-) {
-  get isRetryable(): boolean {
-    return true
-  }
-}
+export class UpstreamFailed extends reason("UpstreamFailed", true) {}
 
 /**
  * No log entry of this id (404, code 7002).
@@ -138,14 +106,7 @@ export class UpstreamFailed extends Schema.TaggedError<UpstreamFailed>("effect-a
  * @category errors
  * @since 0.1.0
  */
-export class LogNotFound extends Schema.TaggedError<LogNotFound>("effect-ai-gateway/LogNotFound")(
-  "LogNotFound",
-  fields
-) {
-  get isRetryable(): boolean {
-    return false
-  }
-}
+export class LogNotFound extends reason("LogNotFound", false) {}
 
 /**
  * No answer, or only a part of it: refused, reset or cut connection.
@@ -153,14 +114,7 @@ export class LogNotFound extends Schema.TaggedError<LogNotFound>("effect-ai-gate
  * @category errors
  * @since 0.1.0
  */
-export class TransportFailed extends Schema.TaggedError<TransportFailed>("effect-ai-gateway/TransportFailed")(
-  "TransportFailed",
-  fields
-) {
-  get isRetryable(): boolean {
-    return true
-  }
-}
+export class TransportFailed extends reason("TransportFailed", true) {}
 
 /**
  * The answer is not what the wire promises.
@@ -168,37 +122,23 @@ export class TransportFailed extends Schema.TaggedError<TransportFailed>("effect
  * @category errors
  * @since 0.1.0
  */
-export class UnexpectedAnswer extends Schema.TaggedError<UnexpectedAnswer>("effect-ai-gateway/UnexpectedAnswer")(
-  "UnexpectedAnswer",
-  fields
-) {
-  get isRetryable(): boolean {
-    return false
-  }
-}
+export class UnexpectedAnswer extends reason("UnexpectedAnswer", false) {}
 
 /**
  * @category errors
  * @since 0.1.0
  */
-export const Reason = Schema.Union([
-  GatewayNotFound,
-  Unauthorized,
-  RateLimited,
-  QuotaExceeded,
-  ContentBlocked,
-  InvalidRequest,
-  UpstreamFailed,
-  LogNotFound,
-  TransportFailed,
-  UnexpectedAnswer
-])
-
-/**
- * @category errors
- * @since 0.1.0
- */
-export type Reason = typeof Reason.Type
+export type Reason =
+  | GatewayNotFound
+  | Unauthorized
+  | RateLimited
+  | QuotaExceeded
+  | ContentBlocked
+  | InvalidRequest
+  | UpstreamFailed
+  | LogNotFound
+  | TransportFailed
+  | UnexpectedAnswer
 
 /**
  * A failed operation of the gateway client; `reason` says why, `cause` keeps what was thrown.
@@ -206,12 +146,12 @@ export type Reason = typeof Reason.Type
  * @category errors
  * @since 0.1.0
  */
-export class GatewayError extends Schema.TaggedError<GatewayError>("effect-ai-gateway/GatewayError")("GatewayError", {
+export class GatewayError extends Data.TaggedError("GatewayError")<{
   /** The client's method: `run`, `send`, `getLog`, ... */
-  method: Schema.String,
-  reason: Reason,
-  cause: Schema.optionalKey(Schema.Defect())
-}) {
+  readonly method: string
+  readonly reason: Reason
+  readonly cause?: unknown
+}> {
   /** Cloudflare's code, when the answer carried one. */
   get code(): number | undefined {
     return this.reason.code
@@ -296,8 +236,6 @@ const adviceByCode: { readonly [code: number]: string } = {
   2040: "Store the key under this alias, or remove byokAlias"
 }
 
-type Common = Omit<(typeof GatewayNotFound)["~type.make.in"], "_tag">
-
 const invalid = new Set([2008, 2019, 2040, 5004, 5007, 7003, 3003, 3006, 3042])
 const upstream = new Set([2002, 2005, 3007, 3008, 7013])
 const limited = new Set([2003, 2018, 3040])
@@ -305,7 +243,7 @@ const quota = new Set([2021, 2041, 2047, 2049, 3036])
 const blocked = new Set([2016, 2017, 2029, 2030])
 const unauthorized = new Set([2009, 2036, 9106, 9109, 10000, 10001])
 
-const makeReason = (status: number, code: number | undefined, common: Common): Reason => {
+const makeReason = (status: number, code: number | undefined, common: ReasonFields): Reason => {
   if (code !== undefined) {
     if (code === 2001) return new GatewayNotFound(common)
     if (code === 7002) return new LogNotFound(common)

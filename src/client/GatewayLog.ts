@@ -3,54 +3,45 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
-
-const Null = <S extends Schema.Top>(schema: S) => Schema.optional(Schema.NullOr(schema))
-
-const Metadata = Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Number, Schema.Boolean, Schema.Null]))
 
 /**
- * A log entry as the gateway answers it; fields it does not know are absent or `null`.
- *
- * Source: Cloudflare's API reference of AI Gateway logs, and `AiGatewayLog` of the Workers types. The binding gives
- * `created_at` as a `Date`, HTTP as a text; some answers have `metadata` as JSON text.
+ * A value of custom metadata.
  *
  * @category models
  * @since 0.1.0
  */
-export const GatewayLog = Schema.Struct({
-  id: Schema.String,
-  createdAt: Schema.Union([Schema.Date, Schema.DateFromString]),
-  provider: Schema.String,
-  model: Schema.String,
-  path: Null(Schema.String),
+export type MetadataValue = string | number | boolean
+
+/**
+ * A log entry; a field that the gateway does not know is `null`.
+ *
+ * Source: Cloudflare's API reference of AI Gateway logs, and `AiGatewayLog` of the Workers types.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface GatewayLog {
+  readonly id: string
+  readonly createdAt: Date
+  readonly provider: string
+  readonly model: string
+  readonly path: string | null
   /** Milliseconds. */
-  duration: Null(Schema.Number),
-  statusCode: Null(Schema.Number),
-  success: Null(Schema.Boolean),
-  cached: Null(Schema.Boolean),
-  tokensIn: Null(Schema.Number),
-  tokensOut: Null(Schema.Number),
+  readonly duration: number | null
+  readonly statusCode: number | null
+  readonly success: boolean | null
+  readonly cached: boolean | null
+  readonly tokensIn: number | null
+  readonly tokensOut: number | null
   /** US dollars. */
-  cost: Null(Schema.Number),
-  step: Null(Schema.Number),
-  metadata: Null(Schema.Union([Metadata, Schema.fromJsonString(Metadata)])),
-  requestHead: Null(Schema.String),
-  responseHead: Null(Schema.String)
-}).pipe(Schema.encodeKeys({
-  createdAt: "created_at",
-  statusCode: "status_code",
-  tokensIn: "tokens_in",
-  tokensOut: "tokens_out",
-  requestHead: "request_head",
-  responseHead: "response_head"
-}))
-
-/**
- * @category models
- * @since 0.1.0
- */
-export type GatewayLog = typeof GatewayLog.Type
+  readonly cost: number | null
+  readonly step: number | null
+  readonly metadata: { readonly [key: string]: MetadataValue | null }
+  /** The beginning of the request's body. */
+  readonly requestHead: string | null
+  /** The beginning of the answer's body. */
+  readonly responseHead: string | null
+}
 
 /**
  * What a user thought of an answer; fields left out keep their value, `null` clears one.
@@ -58,18 +49,90 @@ export type GatewayLog = typeof GatewayLog.Type
  * @category models
  * @since 0.1.0
  */
-export const Feedback = Schema.Struct({
+export interface Feedback {
   /** 1 is good, -1 is bad. */
-  feedback: Schema.optional(Schema.NullOr(Schema.Literals([-1, 0, 1]))),
+  readonly feedback?: -1 | 0 | 1 | null | undefined
   /** 0 to 100. */
-  score: Schema.optional(Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 100 })))),
-  metadata: Schema.optional(
-    Schema.NullOr(Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite, Schema.Boolean])))
-  )
-})
+  readonly score?: number | null | undefined
+  readonly metadata?: { readonly [key: string]: MetadataValue } | null | undefined
+}
 
 /**
- * @category models
+ * Reads an entry as the gateway answers it, or says which needed field is missing.
+ *
+ * The binding gives `created_at` as a `Date`, HTTP as a text; some answers have `metadata` as JSON text. Unknown fields
+ * are ignored.
+ *
+ * @category conversions
  * @since 0.1.0
  */
-export type Feedback = typeof Feedback.Type
+export const fromWire = (wire: unknown): GatewayLog | string => {
+  if (!isRecord(wire)) return "the log entry is no object"
+  const read = <A>(name: string, is: (u: unknown) => u is A): A | null => is(wire[name]) ? wire[name] : null
+  const id = read("id", isString)
+  const created = wire["created_at"]
+  const createdAt = isString(created) || created instanceof Date ? new Date(created) : undefined
+  if (id === null) return "the log entry has no id"
+  if (createdAt === undefined || Number.isNaN(createdAt.getTime())) return "the log entry has no created_at"
+  return {
+    id,
+    createdAt,
+    provider: read("provider", isString) ?? "unknown",
+    model: read("model", isString) ?? "unknown",
+    path: read("path", isString),
+    duration: read("duration", isNumber),
+    statusCode: read("status_code", isNumber),
+    success: read("success", isBoolean),
+    cached: read("cached", isBoolean),
+    tokensIn: read("tokens_in", isNumber),
+    tokensOut: read("tokens_out", isNumber),
+    cost: read("cost", isNumber),
+    step: read("step", isNumber),
+    metadata: readMetadata(wire["metadata"]),
+    requestHead: read("request_head", isString),
+    responseHead: read("response_head", isString)
+  }
+}
+
+/**
+ * What is wrong with feedback, or nothing.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const problemOf = ({ feedback, metadata, score }: Feedback): string | undefined => {
+  if (feedback != null && feedback !== 1 && feedback !== 0 && feedback !== -1) {
+    return `feedback is ${String(feedback)}: expected 1, 0, -1 or null`
+  }
+  if (score != null && !(isNumber(score) && score >= 0 && score <= 100)) {
+    return `score is ${String(score)}: expected a number from 0 to 100, or null`
+  }
+  for (const [key, value] of Object.entries(metadata ?? {})) {
+    if (!isString(value) && !isNumber(value) && !isBoolean(value)) {
+      return `metadata.${key} is no text, number or boolean`
+    }
+  }
+  return undefined
+}
+
+const isRecord = (u: unknown): u is { readonly [key: string]: unknown } =>
+  typeof u === "object" && u !== null && !Array.isArray(u)
+const isString = (u: unknown): u is string => typeof u === "string"
+const isNumber = (u: unknown): u is number => typeof u === "number" && Number.isFinite(u)
+const isBoolean = (u: unknown): u is boolean => typeof u === "boolean"
+
+const readMetadata = (u: unknown): GatewayLog["metadata"] => {
+  if (isString(u)) {
+    try {
+      return readMetadata(JSON.parse(u))
+    } catch {
+      return {}
+    }
+  }
+  if (!isRecord(u)) return {}
+  return Object.fromEntries(
+    Object.entries(u).flatMap(([key, value]) =>
+      isString(value) || isNumber(value) || isBoolean(value) || value === null ? [[key, value]] : []
+    )
+  )
+}

@@ -81,7 +81,7 @@ export const make = (endpoint: string): Ai => {
 }
 
 interface UniversalOptions {
-  readonly gateway?: UniversalGatewayOptions
+  readonly gateway?: Partial<UniversalGatewayOptions>
   readonly extraHeaders?: object
   readonly signal?: AbortSignal
 }
@@ -118,7 +118,7 @@ const logAnswer = async <A>(response: Response): Promise<A> => {
 }
 
 /** As workerd's binding writes them; options it does not know never reach the gateway. */
-const optionHeaders = (options: UniversalGatewayOptions): Record<string, string> => {
+const optionHeaders = (options: Partial<UniversalGatewayOptions>): Record<string, string> => {
   const { cacheKey, cacheTtl, collectLog, eventId, metadata, requestTimeoutMs, retries, skipCache } = options
   const values: Record<string, unknown> = {
     "cf-aig-skip-cache": skipCache,

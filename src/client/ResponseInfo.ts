@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
 import type * as Response from "effect/unstable/ai/Response"
 
 /**
@@ -14,28 +13,22 @@ import type * as Response from "effect/unstable/ai/Response"
  * @category models
  * @since 0.1.0
  */
-export const ResponseInfo = Schema.Struct({
+export interface ResponseInfo {
   /** Id of the log entry, for `getLog` and `patchLog`; opaque. Header `cf-aig-log-id`. */
-  logId: Schema.NullOr(Schema.String),
+  readonly logId: string | null
   /** The caller's correlation id, or the log id. Header `cf-aig-event-id`. */
-  eventId: Schema.NullOr(Schema.String),
+  readonly eventId: string | null
   /** Header `cf-aig-request-id`. */
-  requestId: Schema.NullOr(Schema.String),
+  readonly requestId: string | null
   /** `HIT` or `MISS`; `null` when caching was not in play. Header `cf-aig-cache-status`. */
-  cacheStatus: Schema.NullOr(Schema.String),
+  readonly cacheStatus: string | null
   /** Zero-based index of the fallback step that answered. Header `cf-aig-step`. */
-  step: Schema.NullOr(Schema.Number),
+  readonly step: number | null
   /** Slug of the provider that answered. Header `cf-aig-provider`, else the step's own provider. */
-  provider: Schema.NullOr(Schema.String),
+  readonly provider: string | null
   /** Model that answered. Header `cf-aig-model`, else the step's own model. */
-  model: Schema.NullOr(Schema.String)
-})
-
-/**
- * @category models
- * @since 0.1.0
- */
-export type ResponseInfo = typeof ResponseInfo.Type
+  readonly model: string | null
+}
 
 /**
  * An info with nothing known, for failures that happened before any answer.

@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import type * as Arr from "effect/Array"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type * as Stream from "effect/Stream"
 import type { GatewayError } from "./GatewayError.ts"
@@ -71,4 +71,20 @@ export interface GatewayTransport<R> extends Transport<R> {
   readonly getUrl: (provider?: string | undefined) => Effect.Effect<string, GatewayError, R>
   readonly getLog: (logId: string) => Effect.Effect<GatewayLog, GatewayError, R>
   readonly patchLog: (logId: string, feedback: Feedback) => Effect.Effect<void, GatewayError, R>
+}
+
+/**
+ * A transport that is loaded when it is first used, so that a Worker's start does not evaluate it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const lazy = <R>(load: () => Promise<GatewayTransport<R>>): GatewayTransport<R> => {
+  const transport = Effect.promise(load)
+  return {
+    send: (steps) => Effect.flatMap(transport, (_) => _.send(steps)),
+    getUrl: (provider) => Effect.flatMap(transport, (_) => _.getUrl(provider)),
+    getLog: (logId) => Effect.flatMap(transport, (_) => _.getLog(logId)),
+    patchLog: (logId, feedback) => Effect.flatMap(transport, (_) => _.patchLog(logId, feedback))
+  }
 }

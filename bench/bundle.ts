@@ -1,0 +1,89 @@
+/**
+ * Bundles a Worker of `bench/workers` exactly as Alchemy does, and looks at what its entry loads at start.
+ */
+import cloudflareRolldown from "@alchemy.run/cloudflare-runtime/rolldown"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as Bundle from "alchemy/Bundle"
+import * as Effect from "effect/Effect"
+import * as path from "node:path"
+import * as zlib from "node:zlib"
+import type { OutputBundle, OutputChunk } from "rolldown"
+
+export interface Closure {
+  /** Bytes of minified JavaScript that the entry reaches by static imports. */
+  readonly size: number
+  readonly gzip: number
+  /** The same with what our code reaches by dynamic imports; Alchemy's own are in every Worker. */
+  readonly reachable: { readonly gzip: number }
+  /** Source files with code in it, relative to the repository. */
+  readonly modules: ReadonlyArray<string>
+  /** What it imports from the runtime: `node:...`, `cloudflare:...`. */
+  readonly imports: ReadonlyArray<string>
+}
+
+const root = path.resolve(import.meta.dirname, "..")
+
+/** The entry that Alchemy puts before a Worker that is an Effect. */
+const entry = (worker: string) => `
+import { WorkerEntrypoint } from "cloudflare:workers"
+import { makeWorkerBridge } from "alchemy/Cloudflare/Bridge"
+import entrypoint from ${JSON.stringify(worker)}
+export default makeWorkerBridge(WorkerEntrypoint, { entrypoint, stack: { name: "bench", stage: "bench" } })
+`
+
+export const bundle = Effect.fn(function*(worker: string) {
+  const virtualEntry = yield* Bundle.virtualEntryPlugin
+  let output: OutputBundle = {}
+  yield* Bundle.build({
+    input: path.join(import.meta.dirname, "workers", worker),
+    cwd: root,
+    plugins: [
+      cloudflareRolldown({ compatibilityDate: "2026-08-31", compatibilityFlags: [] }),
+      virtualEntry(entry),
+      { name: "capture", generateBundle: (_, files) => void (output = files) }
+    ],
+    external: ["lightningcss", "fsevents"],
+    checks: { unresolvedImport: false, ineffectiveDynamicImport: false }
+  }, {
+    format: "esm",
+    minify: true,
+    keepNames: true,
+    strictExecutionOrder: true,
+    dir: path.join(root, ".alchemy", "bundles", path.parse(worker).name)
+  })
+  return closure(output)
+}, Effect.provide(NodePath.layer))
+
+const closure = (output: OutputBundle): Closure => {
+  const chunks = new Map(
+    Object.values(output).flatMap((file) => file.type === "chunk" ? [[file.fileName, file] as const] : [])
+  )
+  const reach = (start: ReadonlyArray<OutputChunk>, follow: (chunk: OutputChunk) => ReadonlyArray<string>) => {
+    const reached = new Set(start)
+    for (const chunk of reached) {
+      for (const name of follow(chunk)) {
+        const next = chunks.get(name)
+        if (next !== undefined) reached.add(next)
+      }
+    }
+    return [...reached]
+  }
+  const gzip = (reached: ReadonlyArray<OutputChunk>) => zlib.gzipSync(codeOf(reached), { level: 9 }).length
+  const isOurs = (chunk: OutputChunk) => chunk.moduleIds.some((id) => path.relative(root, id).startsWith("lib/"))
+
+  const loaded = reach([...chunks.values()].filter((chunk) => chunk.isEntry), (chunk) => chunk.imports)
+  const later = [...chunks.values()].filter((chunk) => chunk.isDynamicEntry && isOurs(chunk))
+  return {
+    size: Buffer.byteLength(codeOf(loaded)),
+    gzip: gzip(loaded),
+    reachable: { gzip: gzip(reach([...loaded, ...later], (chunk) => chunk.imports)) },
+    modules: loaded.flatMap((chunk) =>
+      Object.entries(chunk.modules).flatMap(([id, module]) =>
+        module.renderedLength > 0 ? [path.relative(root, id)] : []
+      )
+    ),
+    imports: [...new Set(loaded.flatMap((chunk) => chunk.imports.filter((name) => !chunks.has(name))))].sort()
+  }
+}
+
+const codeOf = (chunks: ReadonlyArray<OutputChunk>) => chunks.map((chunk) => chunk.code).join("\n")

@@ -1,0 +1,34 @@
+/**
+ * What our gateway, model and stream encoding add to a Worker, beside Alchemy's built-in ones: `npm run bench:size`.
+ *
+ * Counted is what the entry loads at start (its static closure). Our models and transports are loaded when they are
+ * first used; the last column has them, too.
+ */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import { bundle } from "./bundle.ts"
+
+const main = Effect.gen(function*() {
+  const hello = yield* bundle("hello.ts")
+  const peer = yield* bundle("alchemy.ts")
+  const ours = yield* bundle("ours.ts")
+  const columns = ["minified", "gzip", "share, gzip", "share with what is loaded later"]
+  yield* Console.log("worker".padEnd(22) + columns.map((column) => column.padStart(column.length + 3)).join(""))
+  for (
+    const [name, { gzip, reachable, size }] of [
+      ["hello world", hello],
+      ["Alchemy's AI.Gateway", peer],
+      ["effect-ai-gateway", ours]
+    ] as const
+  ) {
+    const numbers = [size, gzip, gzip - hello.gzip, reachable.gzip - hello.reachable.gzip]
+    yield* Console.log(
+      name.padEnd(22) +
+        numbers.map((n, i) => n.toLocaleString("en").padStart((columns[i]?.length ?? 0) + 3)).join("")
+    )
+  }
+  const ratio = (ours.gzip - hello.gzip) / (peer.gzip - hello.gzip)
+  yield* Console.log(`\nour share is ${ratio.toFixed(2)} of Alchemy's`)
+})
+
+await Effect.runPromise(main)
