@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as ResponseInfo from "./ResponseInfo.ts"
@@ -32,7 +33,13 @@ export interface ReasonFields {
 }
 
 // Plain tagged errors: as Schema classes they would cost every Worker another 1.5 KB.
-const reason = <const Tag extends string>(tag: Tag, isRetryable: boolean) =>
+const reason = <const Tag extends string>(
+  tag: Tag,
+  isRetryable: boolean
+): new(fields: ReasonFields) => Cause.YieldableError & ReasonFields & {
+  readonly _tag: Tag
+  readonly isRetryable: boolean
+} =>
   class extends Data.TaggedError(tag)<ReasonFields> {
     get isRetryable(): boolean {
       return isRetryable

@@ -10,10 +10,12 @@ import type * as Response from "effect/unstable/ai/Response"
  *
  * Source: Cloudflare's documentation of AI Gateway request headers, "response headers".
  *
+ * A type and not an interface, because only a type is the JSON that the metadata of parts has to be.
+ *
  * @category models
  * @since 0.1.0
  */
-export interface ResponseInfo {
+export type ResponseInfo = {
   /** Id of the log entry, for `getLog` and `patchLog`; opaque. Header `cf-aig-log-id`. */
   readonly logId: string | null
   /** The caller's correlation id, or the log id. Header `cf-aig-event-id`. */

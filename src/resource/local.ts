@@ -7,6 +7,7 @@
  */
 import { AlchemyContext } from "alchemy/AlchemyContext"
 import * as RpcProvider from "alchemy/Local/RpcProvider"
+import { Stage } from "alchemy/Stage"
 import { moduleExtension } from "alchemy/Util/Node"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -34,9 +35,10 @@ export const localProvider = () =>
       const { dotAlchemy } = yield* AlchemyContext
       const path = yield* Path.Path
       const scope = yield* Effect.scope
-      const gateway = yield* LocalGateway.make({ store: path.join(dotAlchemy, "local", "ai-gateway.dev.db") }).pipe(
-        Effect.orDie
-      )
+      // A store per stage: a second session must not see, and at its end delete, the gateways of the first.
+      const stage = (yield* Stage).replace(/[^\w-]/g, "_")
+      const gateway = yield* LocalGateway.make({ store: path.join(dotAlchemy, "local", `ai-gateway.${stage}.db`) })
+        .pipe(Effect.orDie)
       yield* Effect.logInfo(`AI Gateway on this machine: ${gateway.url} (models are simulated)`)
       const here = yield* Layer.build(localCredentials(Effect.succeed(gateway))).pipe(Scope.provide(scope))
       // A gateway that an interrupted session left in the store is ours to take over.
