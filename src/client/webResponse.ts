@@ -31,14 +31,9 @@ export const fromWeb = (
       cause,
       info
     })
-  const stream = response.body === null ? Stream.empty : readBody(response.body, cut)
-  const text = Effect.suspend(() => {
-    const decoder = new TextDecoder()
-    return Effect.map(
-      Stream.runFold(stream, () => "", (text, bytes) => text + decoder.decode(bytes, { stream: true })),
-      (text) => text + decoder.decode()
-    )
-  })
+  const { body } = response
+  const stream = body === null ? Stream.empty : Stream.fromReadableStream({ evaluate: () => body, onError: cut })
+  const text = body === null ? Effect.succeed("") : readText(body, cut)
   if (response.ok) return Effect.succeed({ status: response.status, headers, info, stream, text })
   return Effect.flatMap(Effect.zip(text, Clock.currentTimeMillis), ([body, now]) =>
     Effect.fail(
@@ -53,8 +48,24 @@ export const fromWeb = (
     ))
 }
 
-const readBody = (body: ReadableStream<Uint8Array>, cut: (cause: unknown) => GatewayError.GatewayError) =>
-  Stream.fromReadableStream({ evaluate: () => body, onError: cut })
+/** A loop over the reader: an Effect stream, which most answers do not need, would cost more than the request itself. */
+const readText = (
+  body: ReadableStream<Uint8Array>,
+  cut: (cause: unknown) => GatewayError.GatewayError
+): Effect.Effect<string, GatewayError.GatewayError> =>
+  Effect.callback((resume) => {
+    const reader = body.getReader()
+    const decoder = new TextDecoder()
+    let text = ""
+    const next = (): Promise<void> =>
+      reader.read().then(({ done, value }) => {
+        if (done) return resume(Effect.succeed(text + decoder.decode()))
+        text += decoder.decode(value, { stream: true })
+        return next()
+      })
+    next().catch((cause) => resume(Effect.fail(cut(cause))))
+    return Effect.promise(() => reader.cancel().catch(() => undefined))
+  })
 
 /** Providers quote refused keys in their answers; an error must not pass them on. */
 const scrub = (body: string, steps: ReadonlyArray<Step>): string => {

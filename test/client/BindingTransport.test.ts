@@ -148,6 +148,32 @@ describe("BindingTransport", () => {
       }
     }))
 
+  it.effect("cancels the read when it is interrupted in the middle of the answer, as text and as stream", () =>
+    Effect.gen(function*() {
+      for (const read of ["text", "stream"] as const) {
+        const reading = yield* Deferred.make<void>()
+        const cancelled = yield* Deferred.make<void>()
+        const { transport } = binding(() =>
+          new Response(
+            new ReadableStream({
+              pull() {
+                Deferred.doneUnsafe(reading, Effect.void)
+                return new Promise<void>(() => {})
+              },
+              cancel() {
+                Deferred.doneUnsafe(cancelled, Effect.void)
+              }
+            }, { highWaterMark: 0 })
+          )
+        )
+        const { stream, text } = yield* transport.send([workersAi])
+        const fiber = yield* Effect.forkChild(read === "text" ? Effect.asVoid(text) : Stream.runDrain(stream))
+        yield* Deferred.await(reading)
+        yield* Fiber.interrupt(fiber)
+        yield* Deferred.await(cancelled)
+      }
+    }))
+
   it.effect("aborts the request when it is interrupted before the answer", () =>
     Effect.gen(function*() {
       const started = yield* Deferred.make<AbortSignal>()

@@ -1,0 +1,76 @@
+/**
+ * The one seam between models and wire formats.
+ *
+ * A codec is a record of functions: it builds the step of a request and reads the answer, whole or event by event. It
+ * knows neither the transport nor Effect's streams; what it reads it tells a {@link PartWriter}, which keeps the
+ * parts well formed.
+ *
+ * @since 0.1.0
+ */
+import type * as Result from "effect/Result"
+import type * as AiError from "effect/unstable/ai/AiError"
+import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type { Step } from "../client/Transport.ts"
+import type { JsonRecord } from "./Json.ts"
+import type { Parameters } from "./Parameters.ts"
+import type { PartWriter } from "./PartWriter.ts"
+
+/**
+ * What one request is made of.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Request {
+  readonly model: string
+  readonly parameters: Parameters
+  /** Prompt, tools, tool choice and response format. */
+  readonly options: LanguageModel.ProviderOptions
+  /** The answer is wanted as a stream. */
+  readonly stream: boolean
+}
+
+/**
+ * What a reader works with; made anew for each run.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ReadContext {
+  readonly request: Request
+  readonly writer: PartWriter
+  /** The reason for an error that the provider reports inside an answer of status 200. */
+  readonly reasonOf: (body: JsonRecord) => AiError.AiErrorReason
+  /** The reason for a body that ended too early. */
+  readonly cut: (description: string) => AiError.AiErrorReason
+}
+
+/**
+ * Reads one answer; a failure goes to the writer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Reader {
+  /** One server-sent event; `event` is "" when it had no name. */
+  readonly event: (data: string, event: string) => void
+  /** The whole answer as JSON, also when a stream was asked for and the model did not stream. */
+  readonly body: (json: unknown) => void
+  /** The stream's body is over: decides whether the answer is whole or was cut. */
+  readonly end: () => void
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Codec {
+  /** The gateway's slug of the provider; also the `gen_ai.system` of spans. */
+  readonly provider: string
+  /** Provider, endpoint, headers and body of a request, or why the provider has no such request. */
+  readonly step: (request: Request) => Result.Result<Step, AiError.AiErrorReason>
+  /** Starts to read one answer. */
+  readonly reader: (context: ReadContext) => Reader
+  /** Makes the JSON schema of structured output, and the codec that decodes what comes back. */
+  readonly codecTransformer: LanguageModel.CodecTransformer
+}

@@ -1,0 +1,224 @@
+/**
+ * Effect's `LanguageModel` over a transport and a codec.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import * as AiError from "effect/unstable/ai/AiError"
+import * as IdGenerator from "effect/unstable/ai/IdGenerator"
+import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type * as Response from "effect/unstable/ai/Response"
+import * as Telemetry from "effect/unstable/ai/Telemetry"
+import { GatewayError } from "../client/GatewayError.ts"
+import type { GatewayResponse, Step, Transport } from "../client/Transport.ts"
+import * as AiErrors from "./AiErrors.ts"
+import type { Codec, Request } from "./Codec.ts"
+import * as Parameters from "./Parameters.ts"
+import * as PartStream from "./PartStream.ts"
+import { joinDeltas, PartWriter } from "./PartWriter.ts"
+import * as WorkersAi from "./WorkersAi.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** The model's id, such as `@cf/meta/llama-3.1-8b-instruct`. */
+  readonly model: string
+  /** Out of range, they fail each request with an `InvalidRequestError` before it is sent. */
+  readonly parameters?: Parameters.Parameters | undefined
+}
+
+/**
+ * A language model of Workers AI; failures are `AiError`s with `reason.metadata.aiGateway`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <R>(
+  transport: Transport<R>,
+  options: Options
+): Layer.Layer<LanguageModel.LanguageModel, never, R> =>
+  Layer.effect(LanguageModel.LanguageModel, make(transport, options))
+
+/**
+ * The effect behind {@link layer}.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <R>(
+  transport: Transport<R>,
+  options: Options
+): Effect.Effect<LanguageModel.LanguageModel, never, R> => makeWith(transport, WorkersAi.codec, options)
+
+/**
+ * A language model of any wire format.
+ *
+ * The transport's requirements are taken from the context in which the layer is built, so the model's methods have none.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeWith = Effect.fnUntraced(function*<R>(
+  transport: Transport<R>,
+  codec: Codec,
+  { model, parameters = {} }: Options
+): Effect.fn.Return<LanguageModel.LanguageModel, never, R> {
+  const context = yield* Effect.context<R>()
+  const invalid = Parameters.check(parameters)
+
+  const open = (
+    options: LanguageModel.ProviderOptions,
+    method: Method
+  ): Effect.Effect<Answer, AiError.AiError, IdGenerator.IdGenerator> =>
+    Effect.suspend(() => {
+      const request: Request = { model, parameters, options, stream: method === "streamText" }
+      annotateRequest(codec, request)
+      const built = invalid === undefined ? codec.step(request) : Result.fail(invalid)
+      if (Result.isFailure(built)) return Effect.fail(toAiError(method, built.failure))
+      const step = built.success
+      const origin: AiErrors.Origin = { step, secrets: secretsOf(step) }
+      return transport.send([step]).pipe(
+        // What is set around the request, such as its options, wins over what was set around the layer.
+        Effect.updateContext((current: Context.Context<never>) => Context.merge(context, current)),
+        Effect.mapError((error) => toAiError(method, AiErrors.fromGatewayError(error, origin))),
+        Effect.flatMap((response) => startAnswer(codec, request, method, origin, response))
+      )
+    })
+
+  return yield* LanguageModel.make({
+    codecTransformer: codec.codecTransformer,
+    generateText: (options) => Effect.flatMap(open(options, "generateText"), readAll),
+    streamText: (options) =>
+      Stream.unwrap(
+        Effect.map(open(options, "streamText"), (answer) => PartStream.make(answer.response.stream, answer))
+      )
+  })
+})
+
+type Method = "generateText" | "streamText"
+
+interface Answer extends PartStream.Run {
+  readonly request: Request
+  readonly response: GatewayResponse
+}
+
+const startAnswer = (
+  codec: Codec,
+  request: Request,
+  method: Method,
+  origin: AiErrors.Origin,
+  response: GatewayResponse
+): Effect.Effect<Answer, never, IdGenerator.IdGenerator> =>
+  Effect.map(idPrefix(request), (idPrefix): Answer => {
+    const { options } = request
+    const writer = new PartWriter({
+      tools: options.toolChoice === "none" ? noTools : new Set(options.tools.map((tool) => tool.name)),
+      idPrefix,
+      finish: {
+        metadata: { aiGateway: response.info },
+        response: { status: response.status, headers: publicHeaders(response.headers) }
+      }
+    })
+    return {
+      request,
+      response,
+      writer,
+      reader: codec.reader({
+        request,
+        writer,
+        reasonOf: (body) => AiErrors.fromBody(body, origin, response.info),
+        cut: (description) => AiErrors.cut(description, origin)
+      }),
+      failure: (cause) =>
+        toAiError(method, cause instanceof GatewayError ? AiErrors.fromGatewayError(cause, origin) : cause),
+      onFinish: (finish) => annotateFinish(request, response, finish)
+    }
+  })
+
+const readAll = (answer: Answer): Effect.Effect<Array<Response.PartEncoded>, AiError.AiError> =>
+  answer.response.text.pipe(
+    Effect.mapError(answer.failure),
+    Effect.flatMap((text) => {
+      const { failure, reader, request, writer } = answer
+      PartStream.readWhole(text, reader, writer)
+      if (writer.failure !== undefined) return Effect.fail(failure(writer.failure))
+      if (writer.finished !== undefined) answer.onFinish(writer.finished)
+      const parts = joinDeltas(writer.take())
+      return Effect.succeed(request.options.responseFormat.type === "json" ? parts.map(withoutFence) : parts)
+    })
+  )
+
+const toAiError = (method: Method, reason: AiError.AiErrorReason): AiError.AiError =>
+  AiError.make({ module: "AiGateway", method, reason })
+
+const noTools: ReadonlySet<string> = new Set()
+
+/** Ids differ from turn to turn of a conversation, so a random id starts them; only calls without ids need one. */
+const idPrefix = (request: Request): Effect.Effect<string, never, IdGenerator.IdGenerator> =>
+  request.options.tools.length === 0
+    ? Effect.succeed("")
+    : Effect.flatMap(IdGenerator.IdGenerator, (ids) => Effect.map(ids.generateId(), (id) => `${id}-`))
+
+/** Models that have no JSON mode like to put their JSON into a Markdown fence. */
+const withoutFence = (part: Response.PartEncoded): Response.PartEncoded => {
+  if (part.type !== "text") return part
+  const fenced = /^\s*```(?:json)?\s*\n([\s\S]*?)\n?\s*```\s*$/i.exec(part.text)
+  return fenced?.[1] === undefined ? part : { ...part, text: fenced[1] }
+}
+
+const secretsOf = (step: Step): ReadonlyArray<string> =>
+  Object.values(step.headers ?? {}).flatMap((value) =>
+    // The value may be "Bearer x", and an answer quotes the x.
+    Redacted.isRedacted(value) ? Redacted.value(value).split(" ").filter((word) => word.length > 6) : []
+  )
+
+/** The gateway's, the provider's limits and the content type; never cookies. */
+const publicHeaders = (headers: GatewayResponse["headers"]): { readonly [name: string]: string } => {
+  const kept: { [name: string]: string } = {}
+  for (const name in headers) {
+    const value = headers[name]
+    if (value !== undefined && /^(cf-ai|x-ratelimit-|content-type$|retry-after)/.test(name)) kept[name] = value
+  }
+  return kept
+}
+
+const annotateRequest = (codec: Codec, { model, options, parameters }: Request): void =>
+  Telemetry.addGenAIAnnotations(options.span, {
+    system: codec.provider,
+    operation: { name: "chat" },
+    request: {
+      model,
+      temperature: parameters.temperature,
+      topP: parameters.topP,
+      topK: parameters.topK,
+      maxTokens: parameters.maxTokens,
+      frequencyPenalty: parameters.frequencyPenalty,
+      presencePenalty: parameters.presencePenalty,
+      stopSequences: parameters.stop,
+      seed: parameters.seed
+    }
+  })
+
+const annotateFinish = (
+  { model, options: { span } }: Request,
+  { info }: GatewayResponse,
+  finish: Response.FinishPartEncoded
+): void => {
+  Telemetry.addGenAIAnnotations(span, {
+    response: { model: info.model ?? model, finishReasons: [finish.reason] },
+    usage: {
+      inputTokens: finish.usage.inputTokens.total,
+      outputTokens: finish.usage.outputTokens.total
+    }
+  })
+  if (info.logId !== null) span.attribute("ai_gateway.log_id", info.logId)
+  if (info.cacheStatus !== null) span.attribute("ai_gateway.cache_status", info.cacheStatus)
+  if (info.step !== null) span.attribute("ai_gateway.step", info.step)
+}

@@ -1,0 +1,81 @@
+/**
+ * The sampling parameters that all models share, under one name each.
+ *
+ * @since 0.1.0
+ */
+import * as AiError from "effect/unstable/ai/AiError"
+
+/**
+ * Sampling parameters; what is absent is the model's default.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Parameters {
+  /** 0 to 5; most models are made for 0 to 2. */
+  readonly temperature?: number | undefined
+  /** Most tokens to generate, an integer of at least 1. */
+  readonly maxTokens?: number | undefined
+  /** Nucleus sampling, 0 to 1. */
+  readonly topP?: number | undefined
+  /** Sample from this many tokens, an integer of at least 1. */
+  readonly topK?: number | undefined
+  /** Texts that end the answer, none of them empty. */
+  readonly stop?: ReadonlyArray<string> | undefined
+  /** An integer that makes sampling repeatable where the model can. */
+  readonly seed?: number | undefined
+  /** -2 to 2. */
+  readonly frequencyPenalty?: number | undefined
+  /** -2 to 2. */
+  readonly presencePenalty?: number | undefined
+}
+
+/**
+ * Says what is wrong with the first parameter that is out of its range, so that no request is made with it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const check = (parameters: Parameters): AiError.InvalidRequestError | undefined => {
+  for (const [name, { accepted, accepts }] of rules) {
+    const value = parameters[name]
+    if (value !== undefined && !accepts(value)) {
+      return new AiError.InvalidRequestError({
+        parameter: name,
+        constraint: `must be ${accepted}`,
+        description: `It is ${typeof value === "number" ? value : JSON.stringify(value)}`
+      })
+    }
+  }
+  return undefined
+}
+
+interface Rule {
+  readonly accepted: string
+  readonly accepts: (value: unknown) => boolean
+}
+
+const between = (minimum: number, maximum: number): Rule => ({
+  accepted: `a number from ${minimum} to ${maximum}`,
+  accepts: (value) => typeof value === "number" && value >= minimum && value <= maximum
+})
+
+const atLeastOne: Rule = {
+  accepted: "an integer of at least 1",
+  accepts: (value) => Number.isSafeInteger(value) && Number(value) >= 1
+}
+
+// Temperature is as wide as its widest provider: Workers AI documents 0 to 5.
+const rules: ReadonlyArray<readonly [keyof Parameters, Rule]> = [
+  ["temperature", between(0, 5)],
+  ["maxTokens", atLeastOne],
+  ["topP", between(0, 1)],
+  ["topK", atLeastOne],
+  ["stop", {
+    accepted: "a list of texts that are not empty",
+    accepts: (value) => Array.isArray(value) && value.every((text) => typeof text === "string" && text !== "")
+  }],
+  ["seed", { accepted: "an integer", accepts: Number.isSafeInteger }],
+  ["frequencyPenalty", between(-2, 2)],
+  ["presencePenalty", between(-2, 2)]
+]

@@ -1,0 +1,240 @@
+/**
+ * The wire of Workers AI: one request form, and answers in two shapes, native (`response`) and OpenAI-like (`choices`),
+ * each bare or inside Cloudflare's v4 envelope.
+ *
+ * Sources: wire reference, sections 1.7 and 10.6; `AiTextGenerationInput` of `@cloudflare/workers-types`.
+ *
+ * @since 0.1.0
+ */
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as AiError from "effect/unstable/ai/AiError"
+import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import * as AiErrors from "./AiErrors.ts"
+import * as ChatChoices from "./ChatChoices.ts"
+import * as ChatMessages from "./ChatMessages.ts"
+import type { Codec, ReadContext, Reader, Request } from "./Codec.ts"
+import { excerpt, isRecord, type JsonRecord, parse, text } from "./Json.ts"
+import type { Parameters } from "./Parameters.ts"
+import * as TextTemplate from "./TextTemplate.ts"
+import * as ToolCalls from "./ToolCalls.ts"
+
+/**
+ * Schema and codec of structured output.
+ *
+ * Workers AI takes any JSON schema and enforces it while it decodes, so optional keys stay optional and nothing is
+ * rewritten as for OpenAI's subset, whose required-but-nullable keys small models fill with inventions. What comes
+ * back is JSON, so the codec is the schema's JSON codec (dates, big integers and the like are texts there).
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const codecTransformer: LanguageModel.CodecTransformer = (schema) => {
+  const codec = Schema.toCodecJson(schema)
+  return { codec, jsonSchema: LanguageModel.defaultCodecTransformer(codec).jsonSchema }
+}
+
+/**
+ * @category codecs
+ * @since 0.1.0
+ */
+export const codec: Codec = {
+  provider: "workers-ai",
+  codecTransformer,
+  step(request) {
+    const problems: Array<AiError.AiErrorReason> = []
+    const query = body(request, problems)
+    const problem = problems[0]
+    return problem === undefined
+      ? Result.succeed({ provider: "workers-ai", endpoint: request.model, query, model: request.model })
+      : Result.fail(problem)
+  },
+  reader: (context) => new WorkersAiReader(context)
+}
+
+const body = ({ model: _, options, parameters, stream }: Request, problems: Array<AiError.AiErrorReason>) => ({
+  messages: ChatMessages.messages(options.prompt, problems),
+  ...(options.tools.length === 0 ? {} : {
+    tools: ChatMessages.functionTools(options.tools, codecTransformer, problems),
+    tool_choice: ChatMessages.toolChoice(options.toolChoice)
+  }),
+  // The bare schema: OpenAI's wrapper of name, schema and strict breaks native models (wire reference, 1.7).
+  ...(options.responseFormat.type === "json"
+    ? { response_format: { type: "json_schema", json_schema: jsonSchema(options.responseFormat.schema, problems) } }
+    : {}),
+  ...wireParameters(parameters),
+  // Without the option most models leave usage out of a stream.
+  ...(stream ? { stream: true, stream_options: { include_usage: true } } : {})
+})
+
+const wireNames: { readonly [Name in keyof Parameters]-?: string } = {
+  maxTokens: "max_tokens",
+  temperature: "temperature",
+  topP: "top_p",
+  topK: "top_k",
+  seed: "seed",
+  stop: "stop",
+  frequencyPenalty: "frequency_penalty",
+  presencePenalty: "presence_penalty"
+}
+
+const wireParameters = (parameters: Parameters): JsonRecord => {
+  const wire: { [name: string]: unknown } = {}
+  for (const [name, value] of Object.entries(parameters)) {
+    // Object.entries forgets the keys' type; names that are none of ours have no wire name.
+    const wireName = wireNames[name as keyof Parameters]
+    if (value !== undefined && wireName !== undefined) wire[wireName] = value
+  }
+  return wire
+}
+
+const jsonSchemas = new WeakMap<Schema.Top, unknown>()
+
+const jsonSchema = (schema: Schema.Top, problems: Array<AiError.AiErrorReason>): unknown => {
+  const known = jsonSchemas.get(schema)
+  if (known !== undefined) return known
+  try {
+    const made = codecTransformer(schema).jsonSchema
+    jsonSchemas.set(schema, made)
+    return made
+  } catch (error) {
+    problems.push(
+      new AiError.UnsupportedSchemaError({ description: error instanceof Error ? error.message : String(error) })
+    )
+    return undefined
+  }
+}
+
+class WorkersAiReader implements Reader {
+  private readonly context: ReadContext
+  private readonly template = TextTemplate.make()
+  private events = 0
+  /** Text that may turn out to be a tool call; see {@link nativeText}. */
+  private held = ""
+  private nativeIs: "unknown" | "prose" | "json"
+  private hasCalls = false
+
+  constructor(context: ReadContext) {
+    this.context = context
+    this.nativeIs = context.writer.offersTools ? "unknown" : "prose"
+  }
+
+  event(data: string): void {
+    const { writer } = this.context
+    const known = this.template.match(data)
+    if (known !== undefined) return writer.text(known)
+    if (data.startsWith("[DONE]")) return this.finish()
+    const json = parse(data)
+    if (json === undefined) {
+      return writer.fail(new AiError.InvalidOutputError({ description: `an event is not JSON: ${excerpt(data)}` }))
+    }
+    this.events++
+    if (!isRecord(json)) return
+    this.answer(json)
+    if (this.template.learning) {
+      const text = ChatChoices.textAlone(json)
+      if (text !== undefined) this.template.learn(data, "content", text)
+    }
+  }
+
+  body(json: unknown): void {
+    const { writer } = this.context
+    this.events++
+    if (isRecord(json)) this.answer(json)
+    if (!writer.done) this.finish()
+  }
+
+  end(): void {
+    const { cut, writer } = this.context
+    // What is held of a stream that was cut is text: no tool must run for half an answer.
+    if (writer.hasFinishReason) this.release()
+    else this.releaseAsText()
+    writer.endOfBody(() => cut("the stream was cut: neither [DONE] nor a finish reason came"))
+  }
+
+  private finish(): void {
+    const { writer } = this.context
+    this.release()
+    if (this.events > 0 && !writer.readable) {
+      return writer.fail(
+        new AiError.InvalidOutputError({
+          description: "the answer has none of `response`, `tool_calls` and `choices` with anything to read in it"
+        })
+      )
+    }
+    writer.end()
+  }
+
+  private answer(chunk: JsonRecord): void {
+    const { reasonOf, writer } = this.context
+    if (AiErrors.isErrorBody(chunk)) return this.fail(reasonOf(chunk))
+    const choices = chunk["choices"]
+    const native = chunk["response"]
+    if (choices === undefined && native === undefined && isRecord(chunk["result"])) return this.answer(chunk["result"])
+    if (chunk["usage"] !== undefined) ChatChoices.readUsage(chunk["usage"], writer)
+    const choice = Array.isArray(choices) ? ChatChoices.first(choices) : undefined
+    let mirrored = false
+    let finishReason = text(chunk["finish_reason"])
+    let calls = chunk["tool_calls"]
+    if (choice !== undefined) {
+      const delta = choice["delta"] ?? choice["message"]
+      if (isRecord(delta)) {
+        mirrored = ChatChoices.readDelta(delta, writer)
+        // Text and fragments can stand in both places; each is taken once.
+        if (Array.isArray(delta["tool_calls"])) {
+          calls = undefined
+          this.hasCalls = true
+        }
+      }
+      finishReason = text(choice["finish_reason"]) ?? finishReason
+    }
+    if (native !== undefined && native !== null && !mirrored) {
+      // JSON mode and some models answer with an object or a number.
+      this.nativeText(typeof native === "string" ? native : JSON.stringify(native))
+    }
+    if (Array.isArray(calls) && calls.length > 0) {
+      this.hasCalls = true
+      ChatChoices.readToolCalls(calls, writer)
+    }
+    if (finishReason === "error") return this.fail(reasonOf({ error: "the model stopped with an error" }))
+    if (finishReason !== undefined) writer.addFinishReason(ChatChoices.finishReason(finishReason))
+  }
+
+  /**
+   * Llama models stream a tool call as the JSON text `{"name", "parameters"}` in `response`. Only where tools are
+   * offered, and only text that starts like that JSON, is held back until the answer is over.
+   */
+  private nativeText(text: string): void {
+    const { writer } = this.context
+    if (this.nativeIs === "prose") return writer.text(text)
+    writer.readable = true
+    this.held += text
+    const first = this.nativeIs === "json" ? undefined : text.trimStart()[0]
+    if (first === undefined) return
+    this.nativeIs = first === "{" || first === "[" ? "json" : "prose"
+    if (this.nativeIs === "prose") this.releaseAsText()
+  }
+
+  /** Calls of tools that were offered become calls; any other JSON was meant as text. */
+  private release(): void {
+    const { writer } = this.context
+    const calls = this.held === "" ? undefined : ToolCalls.inText(this.held)
+    if (calls === undefined || !calls.every(({ name }) => name !== undefined && writer.offers(name))) {
+      return this.releaseAsText()
+    }
+    this.held = ""
+    // Beside calls in their own field the text only repeats them.
+    if (!this.hasCalls) calls.forEach((call) => writer.toolCall(call))
+  }
+
+  private releaseAsText(): void {
+    const text = this.held
+    this.held = ""
+    if (text !== "") this.context.writer.text(text)
+  }
+
+  private fail(reason: AiError.AiErrorReason): void {
+    this.releaseAsText()
+    this.context.writer.fail(reason)
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * Everything a client can do, as one report: the same program runs in Node, and inside workerd over the genuine
+ * `env.AI`.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import * as Tool from "effect/unstable/ai/Tool"
+import * as Toolkit from "effect/unstable/ai/Toolkit"
+import * as AiGatewayClient from "../../src/AiGatewayClient.ts"
+import * as BindingTransport from "../../src/client/BindingTransport.ts"
+import * as ResponseInfo from "../../src/client/ResponseInfo.ts"
+
+export const clientOf = (ai: Ai, gatewayId: string) =>
+  AiGatewayClient.make({
+    id: Effect.succeed(gatewayId),
+    raw: Effect.succeed(ai),
+    transport: BindingTransport.make({ ai: Effect.succeed(ai), gatewayId: Effect.succeed(gatewayId) })
+  })
+
+/** One model of each of Workers AI's two answer shapes. */
+export const models = {
+  native: "@cf/meta/llama-3.1-8b-instruct",
+  openai: "@cf/openai/gpt-oss-120b"
+} as const
+
+const Weather = Tool.make("GetWeather", {
+  description: "Gets the weather of a city",
+  parameters: Schema.Struct({ city: Schema.String }),
+  success: Schema.Struct({ celsius: Schema.Number })
+})
+const toolkit = Toolkit.make(Weather)
+const handlers = toolkit.toLayer({ GetWeather: () => Effect.succeed({ celsius: 21 }) })
+
+const Trip = Schema.Struct({ city: Schema.String, days: Schema.Int })
+
+const failure = <A, R>(effect: Effect.Effect<A, unknown, R>) =>
+  Effect.match(effect, {
+    onSuccess: () => "succeeded",
+    onFailure: (error) => {
+      const { code, isRetryable, message, reason } = error as {
+        readonly code?: number
+        readonly isRetryable: boolean
+        readonly message: string
+        readonly reason: {
+          readonly _tag: string
+          readonly metadata?: { readonly aiGateway?: { readonly code?: number } }
+        }
+      }
+      return { reason: reason._tag, code: code ?? reason.metadata?.aiGateway?.code ?? null, isRetryable, message }
+    }
+  })
+
+const withModel = Effect.fnUntraced(function*(client: AiGatewayClient.AiGatewayClient, model: string) {
+  const layer = client.model({ model, parameters: { temperature: 0, maxTokens: 256 } })
+  const text = yield* LanguageModel.generateText({ prompt: "How are you?" }).pipe(Effect.provide(layer))
+  const stream = yield* LanguageModel.streamText({ prompt: "How are you?" }).pipe(
+    Stream.provide(layer),
+    Stream.runCollect
+  )
+  const object = yield* LanguageModel.generateObject({ prompt: "Plan a trip", schema: Trip }).pipe(Effect.provide(layer))
+  const call = { prompt: "GetWeather of the city Oslo", toolkit } as const
+  const tools = yield* LanguageModel.generateText(call).pipe(Effect.provide(layer), Effect.provide(handlers))
+  const toolStream = yield* LanguageModel.streamText(call).pipe(
+    Stream.provide(layer),
+    Stream.provide(handlers),
+    Stream.runCollect
+  )
+  return {
+    text: text.text,
+    finishReason: text.finishReason,
+    usage: [text.usage.inputTokens.total, text.usage.outputTokens.total],
+    logId: ResponseInfo.of(text).logId,
+    streamedText: stream.map((part) => part.type === "text-delta" ? part.delta : "").join(""),
+    streamedParts: stream.map((part) => part.type).filter((type, i, all) => type !== all[i - 1]),
+    streamedLogId: ResponseInfo.of(stream).logId,
+    object: object.value,
+    toolResults: tools.toolResults.map(({ name, result }) => ({ name, result })),
+    toolFinish: tools.finishReason,
+    streamedToolResults: toolStream.flatMap((part) =>
+      part.type === "tool-result" ? [{ name: part.name, result: part.result }] : []
+    ),
+    streamedToolFinish: toolStream.flatMap((part) => part.type === "finish" ? [part.reason] : [])
+  }
+})
+
+export const exercise = (ai: Ai, gatewayId: string) =>
+  Effect.gen(function*() {
+    const client = clientOf(ai, gatewayId)
+    const native = yield* withModel(client, models.native)
+    const openai = yield* withModel(client, models.openai)
+    const prompt = { provider: "workers-ai", endpoint: models.native, query: { prompt: "one step" } } as const
+
+    const single = yield* client.run(prompt)
+    const fallback = yield* client.run([
+      { provider: "openai", endpoint: "chat/completions", query: { model: "gpt-4o-mini", messages: [] } },
+      { ...prompt, query: { prompt: "second step" } }
+    ])
+    const logId = single.info.logId ?? "no log id"
+    const before = yield* client.getLog(logId)
+    yield* client.patchLog(logId, { feedback: 1, score: 95, metadata: { reviewer: "u-42" } })
+    const after = yield* client.getLog(logId)
+
+    const absent = clientOf(ai, "absent")
+    return {
+      id: yield* client.id,
+      native,
+      openai,
+      run: { status: single.status, text: yield* single.text, info: single.info },
+      fallback: { step: fallback.info.step, provider: fallback.info.provider, text: yield* fallback.text },
+      log: { before, after },
+      url: yield* client.getUrl("openai"),
+      universalUrl: yield* client.getUrl(),
+      missingGateway: yield* failure(absent.run(prompt)),
+      missingGatewayModel: yield* failure(
+        LanguageModel.generateText({ prompt: "hi" }).pipe(Effect.provide(absent.model({ model: models.native })))
+      ),
+      missingGatewayStream: yield* failure(
+        LanguageModel.streamText({ prompt: "hi" }).pipe(
+          Stream.provide(absent.model({ model: models.native })),
+          Stream.runDrain
+        )
+      ),
+      missingGatewayUniversal: yield* failure(absent.run([prompt, prompt])),
+      missingLog: yield* failure(client.getLog("00000000-0000-7000-8000-000000000000")),
+      missingLogPatch: yield* failure(client.patchLog("00000000-0000-7000-8000-000000000000", { feedback: 1 })),
+      unknownModel: yield* failure(
+        LanguageModel.generateText({ prompt: "hi" }).pipe(Effect.provide(client.model({ model: "@nobody/knows" })))
+      )
+    }
+  })
+
+export type Report = Effect.Success<ReturnType<typeof exercise>>

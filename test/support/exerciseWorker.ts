@@ -1,0 +1,8 @@
+import * as Effect from "effect/Effect"
+import { exercise } from "./exercise.ts"
+
+export default {
+  async fetch(_: Request, env: { readonly AI: Ai }): Promise<Response> {
+    return Response.json(await Effect.runPromise(exercise(env.AI, "contract")))
+  }
+}
