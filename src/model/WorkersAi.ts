@@ -131,10 +131,11 @@ class WorkersAiReader implements Reader {
     this.events++
     if (!isRecord(json)) return
     this.answer(json)
-    if (this.template.learning) {
-      const text = ChatChoices.textAlone(json)
-      if (text !== undefined) this.template.learn(data, "content", text)
-    }
+    if (!this.template.learning) return
+    const delta = ChatChoices.textAlone(json)
+    if (delta !== undefined) return this.template.learn(data, "content", delta)
+    const native = this.nativeIs === "prose" && Object.keys(json).length === 1 ? text(json["response"]) : undefined
+    if (native !== undefined) this.template.learn(data, "response", native)
   }
 
   body(json: unknown): void {

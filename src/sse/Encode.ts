@@ -7,6 +7,7 @@ import type { RuntimeContext } from "alchemy/RuntimeContext"
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -51,7 +52,7 @@ export const headers = {
  * Parts to bytes for `HttpServerResponse.stream`: each part is an event named after its type, with JSON data.
  *
  * All parts that come together leave in one chunk. A failure becomes a last `error` event ({@link Failure}), since the
- * status has long been sent; interruption is no failure and ends the bytes without one.
+ * status has long been sent; interruption is no failure and ends the bytes without one. A defect is also logged.
  *
  * @category encoding
  * @since 0.1.0
@@ -64,7 +65,11 @@ export const encode = <A extends Response.AnyPart, E, R>(
     Stream.catchCause((cause) =>
       Cause.hasInterruptsOnly(cause)
         ? Stream.failCause(Cause.fromReasons<never>(cause.reasons.filter(Cause.isInterruptReason)))
-        : Stream.succeed(utf8.encode(errorEvent(failureOf(cause))))
+        : Stream.fromEffect(Effect.as(
+          // The reader gets no detail of a defect, so whoever runs the Worker must.
+          Cause.hasDies(cause) ? Effect.logError("A stream of response parts died", cause) : Effect.void,
+          utf8.encode(errorEvent(failureOf(cause)))
+        ))
     )
   )
   // Alchemy's RuntimeContext exists in types only (its layer `phantom` is `Layer.empty`), so taking it out of the type
