@@ -1,6 +1,6 @@
 import * as Alchemy from "alchemy"
-import * as Effect from "effect/Effect"
 import { providers } from "effect-ai-gateway/providers"
+import * as Effect from "effect/Effect"
 import Api from "./examples/worker/Api.ts"
 import { Gateway } from "./examples/worker/Gateway.ts"
 

@@ -6,6 +6,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
+import { ResponseInfo, Sse } from "effect-ai-gateway"
 import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
@@ -22,7 +23,6 @@ import * as HttpClient from "effect/unstable/http/HttpClient"
 import * as HttpClientRequest from "effect/unstable/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/unstable/http/HttpClientResponse"
 import * as ChildProcess from "effect/unstable/process/ChildProcess"
-import { ResponseInfo, Sse } from "effect-ai-gateway"
 
 class StartError extends Data.TaggedError("StartError")<{
   readonly message: string
@@ -30,7 +30,7 @@ class StartError extends Data.TaggedError("StartError")<{
 }> {}
 
 const prompt = "What does an AI gateway do for a Worker?"
-const stage = "local"
+const stage = process.env["ALCHEMY_STAGE"] ?? "local"
 const patience = Duration.minutes(3)
 
 const Outputs = Schema.fromJsonString(Schema.Struct({
@@ -56,22 +56,33 @@ const deploy = Effect.gen(function*() {
   const deployed = yield* Deferred.make<void, StartError>()
   const lines: Array<string> = []
   const failed = (what: string) =>
-    Deferred.fail(deployed, new StartError({ message: `${what}\n\n${lines.slice(-30).join("\n")}` }))
+    Effect.suspend(() =>
+      Deferred.fail(
+        deployed,
+        new StartError({ message: `${what} What alchemy dev said:\n\n${lines.slice(-20).join("\n")}` })
+      )
+    )
   yield* child.all.pipe(
     Stream.decodeText,
     Stream.splitLines,
     Stream.runForEach((raw) => {
       const line = raw.replace(/^\[[\d:.]+\] (INFO|WARN) \(#\d+\): /, "")
-      if (line.trim() === "") return Effect.void
-      lines.push(line)
-      const said = line.startsWith("{") || /^\s/.test(line) ? Effect.void : Console.log(`  ${line}`)
-      if (/\b(ERROR|FATAL)\b/.test(raw) || /\b[1-9]\d* failed\b/.test(line)) {
-        // The reason often follows in the next lines.
-        return Effect.andThen(said, Effect.forkDetach(Effect.delay(failed("The stack could not be deployed:"), "1 second")))
+      // Without an account Alchemy reads one that does not exist, and says that it reads one.
+      if (line.trim() === "" || line.startsWith("Cloudflare: using environment variables")) return Effect.void
+      // Frames of a stack say nothing to whoever reads this.
+      if (!/^\s+at /.test(line)) lines.push(line)
+      // Outputs are shown at the end, in our own words.
+      const said = /^[{} ]/.test(line) ? Effect.void : Console.log(`  ${line}`)
+      if (/\b(ERROR|FATAL)\b/.test(raw) || /\bfailed\b/i.test(line)) {
+        // The reason follows in the next lines.
+        return Effect.andThen(
+          said,
+          Effect.forkDetach(Effect.delay(failed("The stack could not be deployed."), "1 second"))
+        )
       }
       return line.startsWith("Done:") ? Effect.andThen(said, Deferred.succeed(deployed, undefined)) : said
     }),
-    Effect.andThen(failed("alchemy dev stopped before everything was deployed:")),
+    Effect.andThen(failed("alchemy dev stopped before everything was deployed.")),
     Effect.ignore,
     Effect.forkScoped
   )
@@ -116,7 +127,9 @@ const ask = (url: string) =>
     Stream.tap((part) => part.type === "text-delta" ? write(part.delta) : Effect.void),
     Stream.runCollect,
     Effect.map(ResponseInfo.of),
-    Effect.mapError((cause) => new StartError({ message: `The Worker at ${url} did not answer: ${cause.message}`, cause }))
+    Effect.mapError((cause) =>
+      new StartError({ message: `The Worker at ${url} did not answer: ${cause.message}`, cause })
+    )
   )
 
 const main = Effect.gen(function*() {

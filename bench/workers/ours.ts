@@ -1,9 +1,9 @@
 import * as Cloudflare from "alchemy/Cloudflare"
+import { AiGateway, AiGatewayBindingLive, Sse } from "effect-ai-gateway"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as HttpServerResponse from "effect/unstable/http/HttpServerResponse"
-import { AiGateway, AiGatewayBindingLive, Sse } from "effect-ai-gateway"
 
 const Gateway = AiGateway("Gateway", { id: "size" })
 

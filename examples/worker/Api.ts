@@ -1,10 +1,10 @@
 import * as Cloudflare from "alchemy/Cloudflare"
+import { AiGateway, AiGatewayBindingLive, ResponseInfo, Sse } from "effect-ai-gateway"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as HttpServerRequest from "effect/unstable/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/unstable/http/HttpServerResponse"
-import { AiGateway, AiGatewayBindingLive, ResponseInfo, Sse } from "effect-ai-gateway"
 import { Gateway } from "./Gateway.ts"
 import { page } from "./page.ts"
 

@@ -27,8 +27,10 @@ export const make = <R>(options: {
 }): GatewayTransport<R> => {
   const binding = Effect.zip(options.ai, options.gatewayId)
   const call = <A>(method: string, f: (gateway: AiGateway) => Promise<A>) =>
-    Effect.flatMap(binding, ([ai, id]) =>
-      Effect.tryPromise({ try: () => f(ai.gateway(id)), catch: (cause) => thrown(method, cause) }))
+    Effect.flatMap(
+      binding,
+      ([ai, id]) => Effect.tryPromise({ try: () => f(ai.gateway(id)), catch: (cause) => thrown(method, cause) })
+    )
 
   return {
     send: (steps) =>

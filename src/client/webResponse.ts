@@ -89,5 +89,7 @@ const scrub = (body: string, steps: ReadonlyArray<Step>): string => {
  */
 export const exposeHeaders = (headers: Step["headers"]): { readonly [name: string]: string } =>
   Object.fromEntries(
-    Object.entries(headers ?? {}).map(([name, value]) => [name, Redacted.isRedacted(value) ? Redacted.value(value) : value])
+    Object.entries(headers ?? {}).map((
+      [name, value]
+    ) => [name, Redacted.isRedacted(value) ? Redacted.value(value) : value])
   )

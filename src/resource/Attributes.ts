@@ -48,7 +48,13 @@ export const fromApi = (
       return [name, value === 0 && "zeroIsOff" in setting && setting.zeroIsOff ? null : value]
     })
   ) as Pick<AiGatewayAttributes, SettingName> // the table has the API's types
-  return { gatewayId: gateway.id, accountId: where.accountId, ...read, createdAt: gateway.createdAt, endpoint: where.endpoint }
+  return {
+    gatewayId: gateway.id,
+    accountId: where.accountId,
+    ...read,
+    createdAt: gateway.createdAt,
+    endpoint: where.endpoint
+  }
 }
 
 type ListedGateway = NonNullable<api.ListAiGatewaysResponse["result"]>[number]

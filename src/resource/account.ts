@@ -28,8 +28,7 @@ import { noAccount } from "./noAccount.ts"
  * @since 0.1.0
  */
 export const hasAccount = Effect.gen(function*() {
-  const isSet = (name: string) =>
-    Effect.map(Config.option(Config.String(name)), Option.exists((value) => value !== ""))
+  const isSet = (name: string) => Effect.map(Config.option(Config.String(name)), Option.exists((value) => value !== ""))
   if (yield* isSet("CLOUDFLARE_ACCOUNT_ID")) {
     if ((yield* isSet("CLOUDFLARE_API_TOKEN")) || (yield* isSet("CLOUDFLARE_API_KEY"))) return true
   }

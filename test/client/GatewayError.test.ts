@@ -85,7 +85,9 @@ describe("GatewayError", () => {
   })
 
   it("reads a provider's own error", () => {
-    const error = answer(401, { error: { message: "Incorrect API key", type: "invalid_request_error", code: "invalid" } })
+    const error = answer(401, {
+      error: { message: "Incorrect API key", type: "invalid_request_error", code: "invalid" }
+    })
     assert.strictEqual(error.reason._tag, "Unauthorized")
     assert.include(error.message, "Incorrect API key")
     assert.isUndefined(error.code)

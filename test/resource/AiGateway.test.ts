@@ -1,5 +1,5 @@
-import { assert } from "@effect/vitest"
 import * as api from "@distilled.cloud/cloudflare/ai-gateway"
+import { assert } from "@effect/vitest"
 import { adopt } from "alchemy/AdoptPolicy"
 import { findProvider } from "alchemy/Provider"
 import * as Test from "alchemy/Test/Vitest"

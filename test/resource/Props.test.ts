@@ -97,10 +97,12 @@ describe("AiGatewayProps", () => {
           fc.dictionary(fc.constantFrom("id", ...Object.keys(settings)), fc.anything({ withBigInt: true }))
         ),
         (props) =>
-          Effect.runPromise(decode(props).pipe(Effect.match({
-            onFailure: (error) => error.problems.length > 0,
-            onSuccess: () => true
-          })))
+          Effect.runPromise(
+            decode(props).pipe(Effect.match({
+              onFailure: (error) => error.problems.length > 0,
+              onSuccess: () => true
+            }))
+          )
       ))
     ))
 })

@@ -59,7 +59,9 @@ const withModel = Effect.fnUntraced(function*(client: AiGatewayClient.AiGatewayC
     Stream.provide(layer),
     Stream.runCollect
   )
-  const object = yield* LanguageModel.generateObject({ prompt: "Plan a trip", schema: Trip }).pipe(Effect.provide(layer))
+  const object = yield* LanguageModel.generateObject({ prompt: "Plan a trip", schema: Trip }).pipe(
+    Effect.provide(layer)
+  )
   const call = { prompt: "GetWeather of the city Oslo", toolkit } as const
   const tools = yield* LanguageModel.generateText(call).pipe(Effect.provide(layer), Effect.provide(handlers))
   const toolStream = yield* LanguageModel.streamText(call).pipe(

@@ -1,0 +1,166 @@
+#!/usr/bin/env node
+/**
+ * The command `effect-ai-gateway`: runs the local gateway until it is told to stop.
+ *
+ * @since 0.1.0
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Cause from "effect/Cause"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Runtime from "effect/Runtime"
+import * as Schema from "effect/Schema"
+import * as CliError from "effect/unstable/cli/CliError"
+import * as Command from "effect/unstable/cli/Command"
+import * as Flag from "effect/unstable/cli/Flag"
+import { createRequire } from "node:module"
+import * as LocalGateway from "./local/LocalGateway.ts"
+import type { Reason } from "./local/LocalGatewayError.ts"
+
+const flags = {
+  // A string, so that one error names the range whatever is wrong with the value.
+  port: Flag.String("port").pipe(
+    Flag.withMetavar("PORT"),
+    Flag.withDefault("8787"),
+    Flag.withDescription("Port to listen on, 0 to 65535; 0 takes any free one")
+  ),
+  host: Flag.String("host").pipe(
+    Flag.withDefault("127.0.0.1"),
+    Flag.withDescription("Address to listen on; any but a loopback address needs --token")
+  ),
+  store: Flag.String("store").pipe(
+    Flag.withMetavar("FILE|:memory:"),
+    Flag.withDefault(".alchemy/local/ai-gateway.db"),
+    Flag.withDescription("SQLite file of gateways and logs, or :memory:")
+  ),
+  account: Flag.String("account").pipe(
+    Flag.withDefault("0".repeat(32)),
+    Flag.withDescription("Account id, 32 hexadecimal digits")
+  ),
+  token: Flag.Redacted("token").pipe(
+    Flag.optional,
+    Flag.withDescription("Token of the management API and of authenticated gateways; random at each start by default")
+  ),
+  upstream: Flag.String("upstream").pipe(
+    Flag.withMetavar("PROVIDER=URL"),
+    Flag.atLeast(0),
+    Flag.withDescription(
+      "Base URL where a provider's requests go, such as openai=http://127.0.0.1:11434/v1; repeatable"
+    )
+  ),
+  json: Flag.Boolean("json").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription("Print one line of JSON when the gateway is ready, and nothing else, on standard output")
+  )
+}
+
+const local = Command.make("local", flags, (options) =>
+  Effect.gen(function*() {
+    if (!/^\d{1,5}$/.test(options.port)) return yield* wrong("--port", options.port, "an integer from 0 to 65535")
+    const upstreams: { [provider: string]: string } = {}
+    for (const upstream of options.upstream) {
+      const at = upstream.indexOf("=")
+      if (at < 1) return yield* wrong("--upstream", upstream, "PROVIDER=URL, such as openai=http://127.0.0.1:11434/v1")
+      upstreams[upstream.slice(0, at)] = upstream.slice(at + 1)
+    }
+    const gateway = yield* LocalGateway.make({
+      host: options.host,
+      port: Number(options.port),
+      store: options.store,
+      accountId: options.account,
+      token: Option.getOrUndefined(options.token),
+      upstreams
+    }).pipe(Effect.catchTag("LocalGatewayError", ({ reason }) => failed(reason)))
+    yield* Console.log(options.json ? readyLine(gateway) : welcome(gateway, options.store))
+    return yield* Effect.never
+  }).pipe(Effect.scoped)).pipe(
+    Command.withDescription("Run an AI Gateway on this machine: management API, data plane and AI binding on one port")
+  )
+
+const root = Command.make("effect-ai-gateway").pipe(
+  Command.withDescription("An Effect-native Cloudflare AI Gateway"),
+  Command.withSubcommands([local])
+)
+
+type Gateway = LocalGateway.LocalGateway["Service"]
+
+const readyLine = (gateway: Gateway) =>
+  JSON.stringify({
+    ready: true,
+    url: gateway.url,
+    accountId: gateway.accountId,
+    token: Redacted.value(gateway.token)
+  })
+
+const welcome = ({ accountId, token, url }: Gateway, store: string) => {
+  const secret = Redacted.value(token)
+  return `The local AI gateway is ready. Its built-in model's answers are simulated.
+
+  url      ${url}
+  account  ${accountId}
+  token    ${secret}
+  store    ${store}
+
+  management API  ${url}/client/v4/accounts/${accountId}/ai-gateway/gateways
+  data plane      ${url}/v1/${accountId}/{gateway}/{provider}/...
+  AI binding      ${url}/workers-binding/...  (also for the Host workers-binding.ai)
+
+Create a gateway, then ask (paste this into another terminal):
+
+curl -s ${url}/client/v4/accounts/${accountId}/ai-gateway/gateways \\
+  -H ${quoted(`Authorization: Bearer ${secret}`)} -H 'Content-Type: application/json' \\
+  -d '{"id":"demo","cache_ttl":0,"cache_invalidate_on_update":false,"collect_logs":true,"rate_limiting_interval":0,"rate_limiting_limit":0,"authentication":true}'; echo
+curl -sN ${url}/v1/${accountId}/demo/workers-ai/@cf/meta/llama-3.1-8b-instruct \\
+  -H ${quoted(`cf-aig-authorization: Bearer ${secret}`)} -H 'Content-Type: application/json' \\
+  -d '{"prompt":"Why is the sky blue?","stream":true}'
+
+Stop it with Ctrl+C.`
+}
+
+const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
+
+const flagOf: { readonly [option: string]: string } = {
+  host: "--host",
+  port: "--port",
+  store: "--store",
+  accountId: "--account",
+  token: "--token"
+}
+
+const failed = (reason: Reason) => {
+  if (reason._tag !== "InvalidOption") {
+    const flag = reason._tag === "StoreUnavailable" ? "--store" : reason._tag === "PortInUse" ? "--port" : "--host"
+    return userError(`${reason.message} (${flag})`)
+  }
+  const provider = /^upstreams\.(.*)$/.exec(reason.option)?.[1]
+  return provider === undefined
+    ? wrong(flagOf[reason.option] ?? reason.option, reason.value, reason.expected)
+    : wrong("--upstream", `${provider}=${reason.value}`, reason.expected)
+}
+
+const wrong = (flag: string, value: string, expected: string) =>
+  userError(`${flag} is ${JSON.stringify(value)}, expected ${expected}`)
+
+const userError = (message: string) => Effect.fail(new CliError.UserError({ cause: message, userMessage: message }))
+
+const version = Schema.decodeUnknownSync(Schema.Struct({ version: Schema.String }))(
+  createRequire(import.meta.url)("../package.json")
+).version
+
+root.pipe(
+  Command.run({ version }),
+  // Standard output belongs to the answer of the command; what happens meanwhile goes to the other stream.
+  Effect.provide(Layer.mergeAll(NodeServices.layer, Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]))),
+  NodeRuntime.runMain({
+    disableErrorReporting: true,
+    // A gateway that was told to stop has done its work.
+    teardown: (exit, onExit) =>
+      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
+  })
+)

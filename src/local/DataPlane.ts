@@ -1,0 +1,79 @@
+/**
+ * The data plane: `/v1/{account}/{gateway}/{provider}/{path}`, and the universal endpoint at `/v1/{account}/{gateway}`.
+ *
+ * The route is decided once, from the request line; the path below the provider's slug is never decoded.
+ * Source: the wire reference, sections 1.1 to 1.4, 3.1 and 12.1.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as HttpRouter from "effect/unstable/http/HttpRouter"
+import type * as HttpServerRequest from "effect/unstable/http/HttpServerRequest"
+import * as Access from "./Access.ts"
+import * as Envelope from "./Envelope.ts"
+import * as Faces from "./Faces.ts"
+import { Pipeline } from "./Pipeline.ts"
+import * as Providers from "./Providers.ts"
+import * as RequestBody from "./RequestBody.ts"
+import * as RequestOptions from "./RequestOptions.ts"
+import { Site } from "./Site.ts"
+import * as Universal from "./Universal.ts"
+
+/**
+ * The routes below `/v1`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Site | Pipeline> = HttpRouter.use(
+  Effect.fnUntraced(function*(router) {
+    const site = yield* Site
+    const pipeline = yield* Pipeline
+
+    /** The headers to go on with, and whether they held the gateway's token. */
+    const authenticate = (request: HttpServerRequest.HttpServerRequest) => {
+      const own = Access.credential(request.headers["cf-aig-authorization"])
+      if (own !== undefined) return { authenticated: site.isToken(own), headers: request.headers }
+      // SDKs with one key send the gateway's token where the provider's key goes; it must not travel on.
+      const slot = ["authorization", "x-api-key", "x-goog-api-key", "api-key"]
+        .find((name) => site.isToken(Access.credential(request.headers[name])))
+      if (slot === undefined) return { authenticated: false, headers: request.headers }
+      const { [slot]: _, ...headers } = request.headers
+      return { authenticated: true, headers }
+    }
+
+    yield* router.add("*", "/v1/*", (request) =>
+      Effect.gen(function*() {
+        const { query, segments } = Faces.target(request.url)
+        const [, account, gateway, provider, ...path] = segments
+        const { authenticated, headers } = authenticate(request)
+        const admitted = yield* pipeline.admit({
+          account: Faces.decodeSegment(account),
+          gateway: Faces.decodeSegment(gateway),
+          authenticated
+        })
+        const common = {
+          gateway: admitted,
+          options: RequestOptions.fromHeaders(headers),
+          face: "rest",
+          userAgent: headers["user-agent"]
+        } as const
+        if (provider === undefined || (provider === "" && path.length === 0)) {
+          if (request.method !== "POST") return yield* Effect.fail(Envelope.invalidProvider())
+          const steps = yield* Universal.read(request, site.bodyLimit)
+          return Faces.respond(request, yield* pipeline.send({ ...common, steps, type: "Universal" }))
+        }
+        if (!Providers.slugs.has(provider)) return yield* Effect.fail(Envelope.invalidProvider())
+        const body = yield* RequestBody.read(request, site.bodyLimit)
+        return Faces.respond(
+          request,
+          yield* pipeline.send({
+            ...common,
+            steps: [{ provider, method: request.method, path: path.join("/"), query, headers, body }],
+            type: "Provider"
+          })
+        )
+      }).pipe(Effect.catch((error) => Effect.succeed(Faces.failure(error)))))
+  })
+)

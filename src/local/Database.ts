@@ -1,0 +1,167 @@
+/**
+ * The local gateway's SQLite database: one file, or memory, with the tables of every store.
+ *
+ * Several processes may open the same file: WAL, a busy timeout, and writes that start as writes.
+ *
+ * @since 0.1.0
+ */
+import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
+import * as SqliteMigrator from "@effect/sql-sqlite-node/SqliteMigrator"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Reactivity from "effect/unstable/reactivity/Reactivity"
+import * as SqlClient from "effect/unstable/sql/SqlClient"
+import { chmodSync, closeSync, mkdirSync, openSync } from "node:fs"
+import { dirname } from "node:path"
+import { StoreUnavailable } from "./LocalGatewayError.ts"
+
+/**
+ * Opens the database, creates its folder and file (mode 0600) when they are missing, and brings its tables up to date.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (store: string): Layer.Layer<SqlClient.SqlClient, StoreUnavailable> =>
+  Layer.effect(
+    SqlClient.SqlClient,
+    Effect.gen(function*() {
+      if (store !== memory) yield* prepareFile(store)
+      const client = yield* SqliteClient.make({ filename: store, disableWAL: true }).pipe(
+        Effect.catchDefect((cause) => Effect.fail(cause))
+      )
+      yield* client.unsafe(`PRAGMA busy_timeout = 20`)
+      yield* client.unsafe(`PRAGMA journal_mode = WAL`).pipe(patiently)
+      yield* client.unsafe(`PRAGMA synchronous = NORMAL`)
+      yield* migrate.pipe(
+        Effect.provideService(SqlClient.SqlClient, client),
+        patiently,
+        // Two that open a new file at once both find it empty; the slower one looks again.
+        Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 3 })
+      )
+      return client
+    }).pipe(Effect.mapError((cause) => new StoreUnavailable({ store, cause: deepest(cause) })))
+  ).pipe(Layer.provide(Reactivity.layer))
+
+/**
+ * Waits for others that write to the same file, for up to ten seconds.
+ *
+ * SQLite's own wait stops the whole process, and with it a writer in the same process, so it is short and repeated.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const patiently = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.retry(self, { schedule: Schedule.spaced("10 millis"), times: 1000, while: isLocked })
+
+/**
+ * The store that lives and dies with the gateway.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const memory = ":memory:"
+
+const prepareFile = (file: string) =>
+  Effect.try({
+    try: () => {
+      mkdirSync(dirname(file), { recursive: true })
+      // The mode must be right before SQLite writes the first byte; SQLite gives -wal and -shm the same mode.
+      closeSync(openSync(file, "a", 0o600))
+      chmodSync(file, 0o600)
+    },
+    catch: (cause) => cause
+  })
+
+const migrate = SqliteMigrator.run({
+  loader: SqliteMigrator.fromRecord({
+    "1_gateways_and_logs": Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      for (const statement of schema) yield* sql.unsafe(statement)
+    }),
+    "2_workers": Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      yield* sql.unsafe(workers)
+    })
+  }),
+  table: "migrations"
+})
+
+const schema = [
+  `CREATE TABLE gateways (
+    account TEXT NOT NULL,
+    id TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    modified_at INTEGER NOT NULL,
+    PRIMARY KEY (account, id)
+  ) WITHOUT ROWID`,
+  `CREATE TABLE logs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    account TEXT NOT NULL,
+    gateway TEXT NOT NULL,
+    id TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    path TEXT NOT NULL,
+    duration REAL NOT NULL,
+    request_type TEXT NOT NULL,
+    request_content_type TEXT,
+    response_content_type TEXT,
+    status_code INTEGER NOT NULL,
+    success INTEGER NOT NULL,
+    cached INTEGER NOT NULL,
+    tokens_in INTEGER,
+    tokens_out INTEGER,
+    cost REAL NOT NULL,
+    custom_cost INTEGER NOT NULL,
+    metadata TEXT,
+    step INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    user_agent TEXT,
+    request_size INTEGER NOT NULL,
+    response_size INTEGER NOT NULL,
+    feedback INTEGER,
+    score REAL
+  )`,
+  `CREATE INDEX logs_newest ON logs (account, gateway, seq)`,
+  `CREATE TABLE log_bodies (id TEXT PRIMARY KEY, request TEXT NOT NULL, response TEXT NOT NULL) WITHOUT ROWID`,
+  // Counts by trigger: the cap holds for every process, and no insert ever counts millions of rows.
+  `CREATE TABLE log_counts (
+    account TEXT NOT NULL,
+    gateway TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (account, gateway)
+  ) WITHOUT ROWID`,
+  `CREATE TRIGGER logs_added AFTER INSERT ON logs BEGIN
+    INSERT INTO log_counts (account, gateway, n) VALUES (NEW.account, NEW.gateway, 1)
+      ON CONFLICT (account, gateway) DO UPDATE SET n = n + 1;
+  END`,
+  `CREATE TRIGGER logs_removed AFTER DELETE ON logs BEGIN
+    UPDATE log_counts SET n = n - 1 WHERE account = OLD.account AND gateway = OLD.gateway;
+    DELETE FROM log_bodies WHERE id = OLD.id;
+  END`
+]
+
+const workers = `CREATE TABLE workers (
+  account TEXT NOT NULL,
+  name TEXT NOT NULL,
+  tag TEXT NOT NULL,
+  settings TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  modified_at INTEGER NOT NULL,
+  PRIMARY KEY (account, name)
+) WITHOUT ROWID`
+
+const isLocked = (error: unknown): boolean =>
+  /locked|busy/i.test(String(deepest(error))) ||
+  (typeof error === "object" && error !== null && "kind" in error && error.kind === "Locked")
+
+/** SQL errors wrap what SQLite said twice; people need what SQLite said. */
+const deepest = (error: unknown): unknown => {
+  if (typeof error !== "object" || error === null) return error
+  if ("cause" in error && error.cause !== undefined) return deepest(error.cause)
+  if ("reason" in error && typeof error.reason === "object" && error.reason !== null) return deepest(error.reason)
+  return error
+}

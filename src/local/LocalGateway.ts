@@ -1,0 +1,217 @@
+/**
+ * Cloudflare's AI Gateway on one machine: management API, data plane and AI binding on one port, with a simulated
+ * model behind them, no account and no keys.
+ *
+ * ```ts
+ * const program = Effect.gen(function*() {
+ *   const { url, accountId, token } = yield* LocalGateway.LocalGateway
+ *   // url + "/client/v4" is an API base, `${url}/v1/${accountId}/{gateway}` a gateway
+ * }).pipe(Effect.provide(LocalGateway.layerTest))
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as Context from "effect/Context"
+import * as Crypto from "effect/Crypto"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Encoding from "effect/Encoding"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import { isIP } from "node:net"
+import * as Access from "./Access.ts"
+import * as Database from "./Database.ts"
+import * as GatewayStore from "./GatewayStore.ts"
+import { InvalidOption, LocalGatewayError, type Reason } from "./LocalGatewayError.ts"
+import * as LogStore from "./LogStore.ts"
+import * as Pipeline from "./Pipeline.ts"
+import * as Providers from "./Providers.ts"
+import * as Server from "./Server.ts"
+import { Site } from "./Site.ts"
+import * as WorkerScripts from "./WorkerScripts.ts"
+
+export { LocalGatewayError } from "./LocalGatewayError.ts"
+
+/**
+ * How a local gateway runs; everything has a default.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Address or name to listen on, `127.0.0.1` by default. Beyond loopback `token` must be given. */
+  readonly host?: string | undefined
+  /** 0, the default, takes any free port. */
+  readonly port?: number | undefined
+  /** A SQLite file, created with its folder when missing, or `:memory:`, the default. */
+  readonly store?: string | undefined
+  /** 32 hexadecimal digits, 32 zeros by default. */
+  readonly accountId?: string | undefined
+  /** Opens the management API and authenticated gateways; random at each start by default. */
+  readonly token?: Redacted.Redacted<string> | undefined
+  /** Base URL of each provider that is really reached, by slug: `{ openai: "http://127.0.0.1:11434/v1" }`. */
+  readonly upstreams?: { readonly [provider: string]: string } | undefined
+  /** Largest request body in bytes, 100 MiB by default. */
+  readonly bodyLimit?: number | undefined
+  /** Between two words of a simulated stream, 20 milliseconds by default. */
+  readonly pause?: Duration.Input | undefined
+}
+
+/**
+ * A running local gateway.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class LocalGateway extends Context.Service<LocalGateway, {
+  /** `http://127.0.0.1:PORT`, without a trailing slash. */
+  readonly url: string
+  readonly accountId: string
+  readonly token: Redacted.Redacted<string>
+}>()("effect-ai-gateway/LocalGateway") {}
+
+/**
+ * Starts a gateway that stops when the scope closes; log entries are written before it does.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options: Options = {}
+): Effect.Effect<LocalGateway["Service"], LocalGatewayError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { accountId, bodyLimit, host, pause, port, store, upstreams } = yield* decode(options)
+    // Taken from the context when it is there, so that tests own the ids.
+    const crypto = Option.getOrElse(
+      yield* Effect.serviceOption(Crypto.Crypto),
+      () => undefined
+    ) ?? Context.get(yield* Layer.build(NodeCrypto.layer), Crypto.Crypto)
+    const token = options.token ??
+      Redacted.make(Encoding.encodeBase64Url(yield* Effect.orDie(crypto.randomBytes(24))), { label: "token" })
+
+    const stores = yield* Layer.build(
+      Layer.mergeAll(
+        GatewayStore.layer(accountId),
+        LogStore.layer(accountId),
+        WorkerScripts.layer(accountId)
+      ).pipe(
+        Layer.provide(Database.layer(store)),
+        Layer.provide(Layer.succeed(Crypto.Crypto, crypto))
+      )
+    )
+    const listening = yield* Server.listen(host, port)
+    const site = Site.of({
+      origin: `http://${reachable(host)}:${listening.port}`,
+      host,
+      accountId,
+      isToken: Access.verifier(token),
+      upstreams,
+      bodyLimit,
+      pause
+    })
+    const context = yield* Layer.build(
+      Pipeline.layer.pipe(
+        Layer.provide(NodeHttpClient.layerUndici),
+        Layer.provide(Layer.succeed(Crypto.Crypto, crypto)),
+        Layer.provideMerge(Layer.succeed(Site, site)),
+        Layer.provideMerge(Layer.succeedContext(stores))
+      )
+    )
+    yield* Server.serve(listening).pipe(Effect.provideContext(context))
+    return LocalGateway.of({ url: site.origin, accountId, token })
+  }).pipe(Effect.mapError((reason) => new LocalGatewayError({ reason })))
+
+/**
+ * A gateway for as long as the layer lives.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<LocalGateway, LocalGatewayError> =>
+  Layer.effect(LocalGateway, make(options))
+
+/**
+ * A gateway for tests: any free port, nothing on disk, streams without pauses.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerTest: Layer.Layer<LocalGateway, LocalGatewayError> = layer({ pause: 0 })
+
+const decode = (options: Options): Effect.Effect<
+  Required<Omit<Options, "token" | "upstreams" | "pause">> & {
+    readonly host: string
+    readonly port: number
+    readonly store: string
+    readonly accountId: string
+    readonly bodyLimit: number
+    readonly upstreams: ReadonlyMap<string, string>
+    readonly pause: Duration.Duration
+  },
+  Reason
+> =>
+  Effect.gen(function*() {
+    const host = options.host ?? "127.0.0.1"
+    if (!isHost(host)) {
+      return yield* refuse("host", host, "an IP address or a host name, without scheme and port")
+    }
+    if (options.token === undefined && !Access.isLoopback(host)) {
+      return yield* refuse("host", host, "a loopback address, or an explicit token: others may reach any other address")
+    }
+    if (options.token !== undefined && Redacted.value(options.token).trim() === "") {
+      return yield* refuse("token", "", "a token that is not empty")
+    }
+    const port = options.port ?? 0
+    if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+      return yield* refuse("port", String(port), "an integer from 0 to 65535")
+    }
+    const accountId = options.accountId ?? "0".repeat(32)
+    if (!/^[0-9a-f]{32}$/.test(accountId)) {
+      return yield* refuse("accountId", accountId, "32 hexadecimal digits in lower case")
+    }
+    const store = options.store ?? Database.memory
+    if (store === "") return yield* refuse("store", store, "a file, or :memory:")
+    const bodyLimit = options.bodyLimit ?? 100 * 1024 * 1024
+    if (!Number.isInteger(bodyLimit) || bodyLimit < 1) {
+      return yield* refuse("bodyLimit", String(bodyLimit), "a positive number of bytes")
+    }
+    const upstreams = new Map<string, string>()
+    for (const [provider, url] of Object.entries(options.upstreams ?? {})) {
+      const option = `upstreams.${provider}`
+      if (provider === "workers-ai") {
+        return yield* refuse(option, url, "another provider: workers-ai is answered by the simulated model")
+      }
+      if (!Providers.slugs.has(provider)) {
+        return yield* refuse(option, url, `a provider out of ${[...Providers.slugs].join(", ")}`)
+      }
+      const parsed = URL.canParse(url) ? new URL(url) : undefined
+      if (parsed === undefined || !/^https?:$/.test(parsed.protocol) || parsed.search !== "" || parsed.hash !== "") {
+        return yield* refuse(option, url, "an http:// or https:// URL without query and fragment")
+      }
+      upstreams.set(provider, url)
+    }
+    return {
+      host,
+      port,
+      store,
+      accountId,
+      bodyLimit,
+      upstreams,
+      pause: Duration.fromInputUnsafe(options.pause ?? "20 millis")
+    }
+  })
+
+const refuse = (option: string, value: string, expected: string) =>
+  Effect.fail(new InvalidOption({ option, value, expected }))
+
+const isHost = (host: string) =>
+  isIP(host) !== 0 ||
+  /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/.test(host)
+
+/** An address that listens for all is not one that can be called. */
+const reachable = (host: string) =>
+  host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "[::1]" : isIP(host) === 6 ? `[${host}]` : host

@@ -1,0 +1,109 @@
+/**
+ * Why a local gateway does not start: which, where, and what to do.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * An option has a value that cannot work.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidOption extends Schema.TaggedError<InvalidOption>("effect-ai-gateway/local/InvalidOption")(
+  "InvalidOption",
+  {
+    /** Name of the option, such as `port` or `upstreams.openai`. */
+    option: Schema.String,
+    value: Schema.String,
+    /** What the option takes. */
+    expected: Schema.String
+  }
+) {
+  override get message(): string {
+    return `${this.option} is ${JSON.stringify(this.value)}, expected ${this.expected}`
+  }
+}
+
+/**
+ * Another process listens on the port already.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PortInUse extends Schema.TaggedError<PortInUse>("effect-ai-gateway/local/PortInUse")("PortInUse", {
+  host: Schema.String,
+  port: Schema.Number
+}) {
+  override get message(): string {
+    return `port ${this.port} of ${this.host} is taken: stop the process that listens there, or choose another port` +
+      " (0 takes any free one)"
+  }
+}
+
+/**
+ * The address cannot be listened on: unknown host, no such interface, a port that needs more rights.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AddressUnavailable
+  extends Schema.TaggedError<AddressUnavailable>("effect-ai-gateway/local/AddressUnavailable")("AddressUnavailable", {
+    host: Schema.String,
+    port: Schema.Number,
+    cause: Schema.Defect()
+  })
+{
+  override get message(): string {
+    const why = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `cannot listen on ${this.host} port ${this.port} (${why}): choose an address of this machine, such as 127.0.0.1`
+  }
+}
+
+/**
+ * The store's file cannot be opened, read or written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StoreUnavailable
+  extends Schema.TaggedError<StoreUnavailable>("effect-ai-gateway/local/StoreUnavailable")("StoreUnavailable", {
+    /** The file, or `:memory:`. */
+    store: Schema.String,
+    cause: Schema.Defect()
+  })
+{
+  override get message(): string {
+    const why = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `cannot use the store ${this.store} (${why}): check that it is a SQLite file that this user may write,` +
+      " or choose another file, or :memory:"
+  }
+}
+
+/**
+ * @category errors
+ * @since 0.1.0
+ */
+export const Reason = Schema.Union([InvalidOption, PortInUse, AddressUnavailable, StoreUnavailable])
+
+/**
+ * @category errors
+ * @since 0.1.0
+ */
+export type Reason = typeof Reason.Type
+
+/**
+ * A local gateway that did not start; `reason` says why and what to do.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class LocalGatewayError extends Schema.TaggedError<LocalGatewayError>("effect-ai-gateway/LocalGatewayError")(
+  "LocalGatewayError",
+  { reason: Reason }
+) {
+  override get message(): string {
+    return `The local gateway did not start: ${this.reason.message}`
+  }
+}

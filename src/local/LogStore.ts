@@ -1,0 +1,347 @@
+/**
+ * Where the gateway's log entries are kept.
+ *
+ * Entries are appended to a queue and written behind the request, in batches; every read and the end of the scope
+ * writes what is queued first, so that nothing is missed and nothing is lost on an orderly shutdown.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
+import * as SqlClient from "effect/unstable/sql/SqlClient"
+import { patiently } from "./Database.ts"
+
+/**
+ * One request to one provider, with no header of it: only bodies and facts.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LogEntry {
+  readonly id: string
+  readonly gateway: string
+  /** Milliseconds since the epoch, when the request arrived. */
+  readonly createdAt: number
+  readonly provider: string
+  readonly model: string
+  /** Below the provider's slug, without the query string, which may hold a key. */
+  readonly path: string
+  /** Milliseconds until the last byte. */
+  readonly duration: number
+  readonly requestType: string
+  readonly requestContentType: string | null
+  readonly responseContentType: string | null
+  readonly statusCode: number
+  readonly success: boolean
+  readonly cached: boolean
+  readonly tokensIn: number | null
+  readonly tokensOut: number | null
+  readonly cost: number
+  readonly customCost: boolean
+  readonly metadata: Metadata | null
+  readonly step: number
+  readonly eventId: string
+  readonly userAgent: string | null
+  readonly requestSize: number
+  readonly responseSize: number
+  readonly feedback: number | null
+  readonly score: number | null
+}
+
+/**
+ * Flat labels of a request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Metadata {
+  readonly [key: string]: string | number | boolean
+}
+
+/**
+ * What was sent and answered, as text.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Bodies {
+  readonly request: string
+  readonly response: string
+}
+
+/**
+ * What a person or a program thinks of an answer; a field that is absent stays as it was.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Patch {
+  readonly feedback?: -1 | 0 | 1 | null | undefined
+  readonly score?: number | null | undefined
+  readonly metadata?: Metadata | null | undefined
+}
+
+/**
+ * How many entries a gateway keeps, and what gives way.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Cap {
+  readonly limit: number
+  readonly strategy: "STOP_INSERTING" | "DELETE_OLDEST"
+}
+
+/**
+ * A page of a gateway's log.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ListOptions {
+  readonly gateway: string
+  /** From 1. */
+  readonly page: number
+  readonly perPage: number
+  readonly orderBy: "created_at" | "provider" | "model" | "success" | "cached"
+  readonly direction: "asc" | "desc"
+}
+
+/**
+ * The logs of one account's gateways. A store that fails is a defect: no caller can act on it.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class LogStore extends Context.Service<LogStore, {
+  /** Returns at once; `bodies` is null when payloads are not collected. */
+  readonly append: (entry: LogEntry, bodies: Bodies | null, cap: Cap) => Effect.Effect<void>
+  readonly get: (gateway: string, id: string) => Effect.Effect<Option.Option<LogEntry>>
+  readonly bodies: (gateway: string, id: string) => Effect.Effect<Option.Option<Bodies>>
+  readonly list: (
+    options: ListOptions
+  ) => Effect.Effect<{ readonly entries: ReadonlyArray<LogEntry>; readonly total: number }>
+  /** None when there is no such entry. */
+  readonly patch: (gateway: string, id: string, patch: Patch) => Effect.Effect<Option.Option<LogEntry>>
+  /** Removes the first `limit` entries in that order, or all. */
+  readonly remove: (
+    options: Pick<ListOptions, "gateway" | "orderBy" | "direction"> & { readonly limit?: number | undefined }
+  ) => Effect.Effect<void>
+}>()("effect-ai-gateway/local/LogStore") {}
+
+/**
+ * Logs in SQLite.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (account: string): Layer.Layer<LogStore, never, SqlClient.SqlClient> =>
+  Layer.effect(
+    LogStore,
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const queue = yield* Queue.unbounded<
+        { readonly entry: LogEntry; readonly bodies: Bodies | null; readonly cap: Cap }
+      >()
+      const writing = yield* Semaphore.make(1)
+
+      const insert = Effect.fnUntraced(function*(entry: LogEntry, bodies: Bodies | null, cap: Cap) {
+        if (cap.strategy === "STOP_INSERTING") {
+          const [counted] = yield* sql<{ readonly n: number }>`SELECT n FROM log_counts
+            WHERE account = ${account} AND gateway = ${entry.gateway}`
+          if ((counted?.n ?? 0) >= cap.limit) return
+        }
+        yield* sql`INSERT INTO logs ${sql.insert({ account, ...toRow(entry) })}`
+        if (bodies !== null) yield* sql`INSERT INTO log_bodies ${sql.insert({ id: entry.id, ...bodies })}`
+        if (cap.strategy === "DELETE_OLDEST") {
+          yield* sql`DELETE FROM logs WHERE seq IN (
+            SELECT seq FROM logs WHERE account = ${account} AND gateway = ${entry.gateway} ORDER BY seq LIMIT max(0, (
+              SELECT n FROM log_counts WHERE account = ${account} AND gateway = ${entry.gateway}) - ${cap.limit}))`
+        }
+      })
+      const flush = Queue.clear(queue).pipe(
+        Effect.flatMap((batch) =>
+          batch.length === 0 ? Effect.void : Effect.andThen(
+            // An immediate lock: a transaction that starts by reading cannot wait for another process's write.
+            sql`UPDATE log_counts SET n = n WHERE 0`,
+            Effect.forEach(batch, (_) => insert(_.entry, _.bodies, _.cap), { discard: true })
+          ).pipe(
+            sql.withTransaction,
+            patiently,
+            Effect.catch((error) =>
+              Effect.logError(`The local gateway lost ${batch.length} log entries: its store failed`, error)
+            )
+          )
+        ),
+        writing.withPermits(1),
+        Effect.uninterruptible
+      )
+      yield* Effect.addFinalizer(() => flush)
+      yield* Queue.peek(queue).pipe(Effect.andThen(flush), Effect.forever, Effect.forkScoped)
+
+      const find = Effect.fnUntraced(function*(gateway: string, id: string) {
+        const rows = yield* sql`SELECT * FROM logs WHERE account = ${account} AND gateway = ${gateway} AND id = ${id}`
+        return rows[0] === undefined ? Option.none<LogEntry>() : Option.some(yield* fromRow(rows[0]))
+      })
+      return LogStore.of({
+        append: (entry, bodies, cap) => Effect.asVoid(Queue.offer(queue, { entry, bodies, cap })),
+        get: (gateway, id) => flush.pipe(Effect.andThen(find(gateway, id)), patiently, Effect.orDie),
+        bodies: Effect.fnUntraced(
+          function*(gateway, id) {
+            yield* flush
+            const rows = yield* sql<Bodies>`SELECT request, response FROM log_bodies JOIN logs USING (id)
+            WHERE account = ${account} AND gateway = ${gateway} AND id = ${id}`
+            return Option.fromNullishOr(rows[0])
+          },
+          patiently,
+          Effect.orDie
+        ),
+        list: Effect.fnUntraced(
+          function*(options) {
+            yield* flush
+            const rows = yield* sql`SELECT * FROM logs WHERE account = ${account} AND gateway = ${options.gateway}
+            ORDER BY ${sql.literal(order(options))}
+            LIMIT ${options.perPage} OFFSET ${(options.page - 1) * options.perPage}`
+            const [counted] = yield* sql<{ readonly n: number }>`SELECT n FROM log_counts
+            WHERE account = ${account} AND gateway = ${options.gateway}`
+            return { entries: yield* Effect.forEach(rows, fromRow), total: counted?.n ?? 0 }
+          },
+          patiently,
+          Effect.orDie
+        ),
+        patch: Effect.fnUntraced(
+          function*(gateway, id, patch) {
+            yield* flush
+            const changes = {
+              ...(patch.feedback === undefined ? {} : { feedback: patch.feedback }),
+              ...(patch.score === undefined ? {} : { score: patch.score }),
+              ...(patch.metadata === undefined
+                ? {}
+                : { metadata: patch.metadata === null ? null : JSON.stringify(patch.metadata) })
+            }
+            if (Object.keys(changes).length > 0) {
+              yield* sql`UPDATE logs SET ${sql.update(changes)}
+              WHERE account = ${account} AND gateway = ${gateway} AND id = ${id}`
+            }
+            return yield* find(gateway, id)
+          },
+          patiently,
+          Effect.orDie
+        ),
+        remove: Effect.fnUntraced(
+          function*(options) {
+            yield* flush
+            yield* sql`DELETE FROM logs WHERE seq IN (
+            SELECT seq FROM logs WHERE account = ${account} AND gateway = ${options.gateway}
+            ORDER BY ${sql.literal(order(options))} LIMIT ${options.limit ?? -1})`
+          },
+          patiently,
+          Effect.orDie
+        )
+      })
+    })
+  )
+
+// `seq` breaks ties in the order of arrival, and is that order itself for `created_at`.
+const order = (options: Pick<ListOptions, "orderBy" | "direction">) =>
+  options.orderBy === "created_at"
+    ? `seq ${options.direction}`
+    : `${options.orderBy} ${options.direction}, seq ${options.direction}`
+
+const Flag = Schema.Literals([0, 1])
+
+const Row = Schema.Struct({
+  id: Schema.String,
+  gateway: Schema.String,
+  created_at: Schema.Number,
+  provider: Schema.String,
+  model: Schema.String,
+  path: Schema.String,
+  duration: Schema.Number,
+  request_type: Schema.String,
+  request_content_type: Schema.NullOr(Schema.String),
+  response_content_type: Schema.NullOr(Schema.String),
+  status_code: Schema.Number,
+  success: Flag,
+  cached: Flag,
+  tokens_in: Schema.NullOr(Schema.Number),
+  tokens_out: Schema.NullOr(Schema.Number),
+  cost: Schema.Number,
+  custom_cost: Flag,
+  metadata: Schema.NullOr(
+    Schema.fromJsonString(
+      Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Number, Schema.Boolean]))
+    )
+  ),
+  step: Schema.Number,
+  event_id: Schema.String,
+  user_agent: Schema.NullOr(Schema.String),
+  request_size: Schema.Number,
+  response_size: Schema.Number,
+  feedback: Schema.NullOr(Schema.Number),
+  score: Schema.NullOr(Schema.Number)
+})
+
+const decodeRow = Schema.decodeUnknownEffect(Row)
+
+const fromRow = (row: unknown) =>
+  Effect.map(decodeRow(row), (row): LogEntry => ({
+    id: row.id,
+    gateway: row.gateway,
+    createdAt: row.created_at,
+    provider: row.provider,
+    model: row.model,
+    path: row.path,
+    duration: row.duration,
+    requestType: row.request_type,
+    requestContentType: row.request_content_type,
+    responseContentType: row.response_content_type,
+    statusCode: row.status_code,
+    success: row.success === 1,
+    cached: row.cached === 1,
+    tokensIn: row.tokens_in,
+    tokensOut: row.tokens_out,
+    cost: row.cost,
+    customCost: row.custom_cost === 1,
+    metadata: row.metadata,
+    step: row.step,
+    eventId: row.event_id,
+    userAgent: row.user_agent,
+    requestSize: row.request_size,
+    responseSize: row.response_size,
+    feedback: row.feedback,
+    score: row.score
+  }))
+
+const toRow = (entry: LogEntry) => ({
+  id: entry.id,
+  gateway: entry.gateway,
+  created_at: entry.createdAt,
+  provider: entry.provider,
+  model: entry.model,
+  path: entry.path,
+  duration: entry.duration,
+  request_type: entry.requestType,
+  request_content_type: entry.requestContentType,
+  response_content_type: entry.responseContentType,
+  status_code: entry.statusCode,
+  success: entry.success ? 1 : 0,
+  cached: entry.cached ? 1 : 0,
+  tokens_in: entry.tokensIn,
+  tokens_out: entry.tokensOut,
+  cost: entry.cost,
+  custom_cost: entry.customCost ? 1 : 0,
+  metadata: entry.metadata === null ? null : JSON.stringify(entry.metadata),
+  step: entry.step,
+  event_id: entry.eventId,
+  user_agent: entry.userAgent,
+  request_size: entry.requestSize,
+  response_size: entry.responseSize,
+  feedback: entry.feedback,
+  score: entry.score
+})

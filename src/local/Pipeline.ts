@@ -1,0 +1,295 @@
+/**
+ * The way of a request through a gateway: its steps are tried in order, the first success answers, each is logged.
+ *
+ * Order of processing: the wire reference, section 12.1. Cache, limits, guardrails and retries have their place here
+ * and are not enforced yet.
+ *
+ * @since 0.1.0
+ */
+import type * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Crypto from "effect/Crypto"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as HttpClient from "effect/unstable/http/HttpClient"
+import * as Access from "./Access.ts"
+import * as Answer from "./Answer.ts"
+import * as Envelope from "./Envelope.ts"
+import * as Gateway from "./Gateway.ts"
+import { GatewayStore } from "./GatewayStore.ts"
+import { LogStore } from "./LogStore.ts"
+import * as Providers from "./Providers.ts"
+import * as RequestOptions from "./RequestOptions.ts"
+import { Site } from "./Site.ts"
+import * as TokenUsage from "./TokenUsage.ts"
+import * as Upstream from "./Upstream.ts"
+import * as WorkersAi from "./WorkersAi.ts"
+
+/**
+ * One request to one provider.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Step {
+  readonly provider: string
+  readonly method: string
+  /** Below the slug, without a leading slash and as it came: nothing decoded. */
+  readonly path: string
+  /** With its question mark, or empty. */
+  readonly query: string
+  /** Names in lower case. */
+  readonly headers: { readonly [name: string]: string | undefined }
+  readonly body: Uint8Array
+}
+
+/**
+ * A request to a gateway.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface GatewayRequest {
+  readonly gateway: Gateway.Gateway
+  readonly steps: Arr.NonEmptyReadonlyArray<Step>
+  readonly options: RequestOptions.RequestOptions
+  /** As the log names it: `Universal`, `Workers AI Binding`, `Provider`. */
+  readonly type: string
+  readonly face: "rest" | "binding"
+  readonly userAgent: string | undefined
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Pipeline extends Context.Service<Pipeline, {
+  /**
+   * The gateway of this id, when the caller may use it; the first authenticated caller creates `default`.
+   *
+   * Fails with 2001 or 2009.
+   */
+  readonly admit: (options: {
+    readonly account: string
+    readonly gateway: string
+    readonly authenticated: boolean
+  }) => Effect.Effect<Gateway.Gateway, Envelope.AiGatewayError>
+  /** The answer, with the gateway's headers on it. */
+  readonly send: (request: GatewayRequest) => Effect.Effect<Answer.Answer>
+  /** Runs a model of Workers AI outside any gateway: nothing is logged. */
+  readonly runModel: (run: Omit<WorkersAi.Run, "requestId" | "pause">) => Effect.Effect<Answer.Answer>
+}>()("effect-ai-gateway/local/Pipeline") {}
+
+/** Larger bodies are not stored (the wire reference, 6.1). */
+const storedLimit = 10 * 1024 * 1024
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<
+  Pipeline,
+  never,
+  Site | GatewayStore | LogStore | Crypto.Crypto | HttpClient.HttpClient
+> = Layer.effect(
+  Pipeline,
+  Effect.gen(function*() {
+    const site = yield* Site
+    const gateways = yield* GatewayStore
+    const logs = yield* LogStore
+    const client = yield* HttpClient.HttpClient
+    const crypto = yield* Crypto.Crypto
+    const newId = Effect.orDie(crypto.randomUUIDv7)
+
+    const dispatch = (
+      step: Step,
+      face: "rest" | "binding",
+      requestId: string
+    ): Effect.Effect<Answer.Answer, Envelope.AiGatewayError> => {
+      if (step.provider === "workers-ai") {
+        return WorkersAi.run({ ...workersAiPath(step.path), body: step.body, face, requestId, pause: site.pause })
+      }
+      const base = site.upstreams.get(step.provider)
+      if (base === undefined) {
+        return Effect.fail(Envelope.noProviderAnswer(
+          `this local gateway has no upstream for ${step.provider}; start it with --upstream ` +
+            `${step.provider}=http://..., the base URL of a server that speaks ${step.provider}'s API`
+        ))
+      }
+      return Upstream.send(client, { ...step, url: Providers.join(base, step.path, step.query) })
+    }
+
+    const attempt = Effect.fnUntraced(function*(request: GatewayRequest, index: number, ids: Ids) {
+      const step = request.steps[index] ?? request.steps[0]
+      const options = RequestOptions.over(RequestOptions.fromHeaders(step.headers), request.options)
+      const started = yield* Clock.currentTimeMillis
+      const logId = ids.log
+      const answer = yield* dispatch(step, request.face, logId).pipe(
+        Effect.catch((error) => Effect.succeed(Answer.json(error.status, Envelope.gatewayBody(error))))
+      )
+      const collects = options.collectLog ?? Gateway.collectsLogs(request.gateway)
+      const log = Effect.fnUntraced(function*(body: Uint8Array, size: number, complete: boolean) {
+        if (!collects) return
+        const now = yield* Clock.currentTimeMillis
+        const contentType = answer.headers["content-type"] ?? null
+        const scrub = scrubber(step.headers)
+        const sent = new TextDecoder().decode(step.body)
+        const received = new TextDecoder().decode(body)
+        const stored = options.collectLogPayload !== false && step.body.length <= storedLimit && size <= storedLimit
+        yield* logs.append(
+          {
+            id: logId,
+            gateway: request.gateway.id,
+            createdAt: started,
+            provider: step.provider,
+            model: modelOf(step, sent),
+            path: step.path,
+            duration: now - started,
+            requestType: request.type,
+            requestContentType: step.headers["content-type"] ?? null,
+            responseContentType: contentType,
+            statusCode: answer.status,
+            success: complete && isSuccess(answer),
+            cached: false,
+            ...TokenUsage.read(contentType, received),
+            cost: 0,
+            customCost: false,
+            metadata: options.metadata ?? null,
+            step: index,
+            eventId: ids.event,
+            userAgent: request.userAgent ?? null,
+            requestSize: step.body.length,
+            responseSize: size,
+            feedback: null,
+            score: null
+          },
+          stored ? { request: scrub(sent), response: scrub(received) } : null,
+          Gateway.logCap(request.gateway)
+        )
+      })
+      const headers = {
+        ...answer.headers,
+        ...(collects ? { "cf-aig-log-id": logId } : {}),
+        "cf-aig-request-id": ids.request,
+        "cf-aig-event-id": ids.event,
+        "cf-aig-step": String(index)
+      }
+      if (answer.body instanceof Uint8Array) {
+        yield* log(answer.body, answer.body.length, true)
+        return { ...answer, headers }
+      }
+      return { ...answer, headers, body: tee(answer.body, log) }
+    })
+
+    return Pipeline.of({
+      admit: Effect.fnUntraced(function*({ account, authenticated, gateway }) {
+        if (account !== site.accountId) return yield* Effect.fail(Envelope.gatewayMissing())
+        const found = yield* gateways.get(gateway)
+        if (Option.isNone(found)) {
+          if (gateway !== "default" || !authenticated) return yield* Effect.fail(Envelope.gatewayMissing())
+          yield* gateways.create(gateway, Gateway.defaultSettings)
+          return yield* Effect.flatMap(
+            gateways.get(gateway),
+            Option.match({
+              onNone: () => Effect.fail(Envelope.gatewayMissing()),
+              onSome: Effect.succeed
+            })
+          )
+        }
+        if (Gateway.authenticated(found.value) && !authenticated) return yield* Effect.fail(Envelope.unauthorized())
+        return found.value
+      }),
+      send: Effect.fnUntraced(function*(request) {
+        const first = yield* newId
+        const event = request.options.eventId ??
+          RequestOptions.fromHeaders(request.steps[0].headers).eventId ?? first
+        for (let index = 0;; index++) {
+          const log = index === 0 ? first : yield* newId
+          const answer = yield* attempt(request, index, { log, request: first, event })
+          if (isSuccess(answer) || index >= request.steps.length - 1) return answer
+          // The refusal is read to its end, so that its log entry is whole and its connection free.
+          yield* Effect.ignore(Answer.drain(answer))
+        }
+      }),
+      runModel: Effect.fnUntraced(function*(run) {
+        return yield* WorkersAi.run({ ...run, requestId: yield* newId, pause: site.pause })
+      })
+    })
+  })
+)
+
+interface Ids {
+  /** Of this step's log entry. */
+  readonly log: string
+  readonly request: string
+  readonly event: string
+}
+
+const isSuccess = (answer: Answer.Answer) => answer.status >= 200 && answer.status < 300
+
+/**
+ * What a path below `workers-ai` asks for: `{model}`, `run/{model}`, `v1/chat/completions`, `v1/embeddings`.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const workersAiPath = (path: string): Pick<WorkersAi.Run, "model" | "endpoint"> => {
+  const plain = decodePath(path).replace(/\/+$/, "")
+  if (plain === "v1/chat/completions") return { model: undefined, endpoint: "chat/completions" }
+  if (plain === "v1/embeddings") return { model: undefined, endpoint: "embeddings" }
+  const model = plain.replace(/^run(\/|$)/, "")
+  return { model: model === "" ? undefined : model, endpoint: "run" }
+}
+
+const decodePath = (path: string): string => {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path
+  }
+}
+
+const modelOf = (step: Step, sent: string): string => {
+  const named = step.provider === "workers-ai" ? workersAiPath(step.path).model : undefined
+  if (named !== undefined) return named
+  try {
+    return Providers.modelOf(step.path, JSON.parse(sent))
+  } catch {
+    return Providers.modelOf(step.path, undefined)
+  }
+}
+
+/** Passes chunks on as they come and hands what passed to `done` at the end, whichever way it ends. */
+const tee = (
+  body: Stream.Stream<Uint8Array, unknown>,
+  done: (body: Uint8Array, size: number, complete: boolean) => Effect.Effect<void>
+): Stream.Stream<Uint8Array, unknown> =>
+  Stream.suspend(() => {
+    const chunks: Array<Uint8Array> = []
+    let size = 0
+    return body.pipe(
+      Stream.mapArray((array) => {
+        for (const chunk of array) {
+          size += chunk.length
+          if (size <= storedLimit) chunks.push(chunk)
+          // Beyond what is stored only the end matters: it says how many tokens the answer took.
+          else chunks.splice(0, chunks.length, ...chunks.slice(-16), chunk)
+        }
+        return array
+      }),
+      Stream.onExit((exit) => done(Buffer.concat(chunks), size, Exit.isSuccess(exit)))
+    )
+  })
+
+/** Takes the caller's own secrets out of what is stored, also where a provider echoes them. */
+const scrubber = (headers: { readonly [name: string]: string | undefined }) => {
+  const secrets = Access.secretHeaders.flatMap((name) => {
+    const secret = Access.credential(headers[name])?.replace(/^(token|key)\s+/i, "")
+    return secret === undefined || secret.length < 8 ? [] : [secret]
+  })
+  return (text: string) => secrets.reduce((clean, secret) => clean.replaceAll(secret, "[redacted]"), text)
+}

@@ -1,0 +1,90 @@
+/**
+ * What one request asks of the gateway, from `cf-aig-*` headers or from the binding's JSON.
+ *
+ * Source: the wire reference, sections 2.1, 2.3, 6.2, 6.5 and 8.2.
+ *
+ * @since 0.1.0
+ */
+import type { Metadata } from "./LogStore.ts"
+
+/**
+ * Options as far as this version honours them; undefined leaves the decision to the request or the gateway.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RequestOptions {
+  readonly collectLog?: boolean | undefined
+  readonly collectLogPayload?: boolean | undefined
+  readonly metadata?: Metadata | undefined
+  readonly eventId?: string | undefined
+}
+
+/**
+ * Reads the headers, whose names are in lower case.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const fromHeaders = (headers: { readonly [name: string]: string | undefined }): RequestOptions => ({
+  collectLog: flag(headers["cf-aig-collect-log"]),
+  collectLogPayload: flag(headers["cf-aig-collect-log-payload"]),
+  metadata: metadata(parse(headers["cf-aig-metadata"])),
+  eventId: headers["cf-aig-event-id"] === "" ? undefined : headers["cf-aig-event-id"]
+})
+
+/**
+ * Reads `options.gateway` of the binding's `run`.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const fromBinding = (gateway: { readonly [name: string]: unknown }): RequestOptions => ({
+  collectLog: typeof gateway["collectLog"] === "boolean" ? gateway["collectLog"] : undefined,
+  metadata: metadata(gateway["metadata"]),
+  eventId: typeof gateway["eventId"] === "string" && gateway["eventId"] !== "" ? gateway["eventId"] : undefined
+})
+
+/**
+ * The step's own options win over the request's.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const over = (step: RequestOptions, request: RequestOptions): RequestOptions => ({
+  collectLog: step.collectLog ?? request.collectLog,
+  collectLogPayload: step.collectLogPayload ?? request.collectLogPayload,
+  metadata: step.metadata ?? request.metadata,
+  eventId: step.eventId ?? request.eventId
+})
+
+/**
+ * The first five flat entries; undefined when one of all is not flat, as the live service drops the whole then.
+ *
+ * Keys that begin with `cf.` belong to Cloudflare and are left out.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const metadata = (raw: unknown): Metadata | undefined => {
+  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return undefined
+  const entries = Object.entries(raw).filter(([key]) => !key.startsWith("cf."))
+  if (entries.some(([, value]) => !isFlat(value))) return undefined
+  // fromEntries defines properties, so that a key __proto__ is only a key.
+  return Object.fromEntries(entries.filter((_): _ is [string, string | number | boolean] => isFlat(_[1])).slice(0, 5))
+}
+
+const isFlat = (u: unknown): u is string | number | boolean =>
+  typeof u === "string" || typeof u === "number" || typeof u === "boolean"
+
+const flag = (text: string | undefined): boolean | undefined =>
+  text === "true" ? true : text === "false" ? false : undefined
+
+const parse = (text: string | undefined): unknown => {
+  if (text === undefined) return undefined
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

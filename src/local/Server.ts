@@ -1,0 +1,162 @@
+/**
+ * The local gateway's one HTTP application, on Node's server: three faces, Host and Origin checks, health.
+ *
+ * @since 0.1.0
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as HttpMiddleware from "effect/unstable/http/HttpMiddleware"
+import * as HttpRouter from "effect/unstable/http/HttpRouter"
+import type * as HttpServer from "effect/unstable/http/HttpServer"
+import * as HttpServerError from "effect/unstable/http/HttpServerError"
+import * as HttpServerRequest from "effect/unstable/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/unstable/http/HttpServerResponse"
+import * as NetAddress from "effect/unstable/net/NetAddress"
+import { createServer } from "node:http"
+import * as Access from "./Access.ts"
+import * as BindingFace from "./BindingFace.ts"
+import * as DataPlane from "./DataPlane.ts"
+import * as Envelope from "./Envelope.ts"
+import * as Faces from "./Faces.ts"
+import type { GatewayStore } from "./GatewayStore.ts"
+import { AddressUnavailable, PortInUse } from "./LocalGatewayError.ts"
+import type { LogStore } from "./LogStore.ts"
+import * as ManagementApi from "./ManagementApi.ts"
+import type { Pipeline } from "./Pipeline.ts"
+import { Site } from "./Site.ts"
+import * as WorkersApi from "./WorkersApi.ts"
+import type { WorkerScripts } from "./WorkerScripts.ts"
+
+/**
+ * A server that listens, and the port it got.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Listening {
+  readonly server: HttpServer.HttpServer["Service"]
+  readonly port: number
+  /** Takes no new requests, and waits a moment for those that are being answered. */
+  readonly drain: Effect.Effect<void>
+}
+
+/**
+ * Takes the port; closing the scope gives it back within a second, whatever clients keep open.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const listen = (
+  host: string,
+  port: number
+): Effect.Effect<Listening, PortInUse | AddressUnavailable, Scope.Scope> =>
+  Effect.gen(function*() {
+    const node = createServer({
+      // Slow requests are cut: they hold memory that a developer's machine has better uses for.
+      headersTimeout: 30_000,
+      requestTimeout: 300_000,
+      maxHeaderSize: 64 * 1024
+    })
+    const server = yield* NodeHttpServer.make(() => node, {
+      host,
+      port,
+      // Its own wait ends the scope with an interruption when it runs out; `drain` waits instead.
+      disablePreemptiveShutdown: true
+    }).pipe(
+      Effect.mapError(({ cause }) =>
+        cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE"
+          ? new PortInUse({ host, port })
+          : new AddressUnavailable({ host, port, cause })
+      )
+    )
+    // Runs before the server's own finalizer, which waits for every connection.
+    yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
+    return {
+      server,
+      port: NetAddress.isInetAddress(server.address) ? server.address.port : port,
+      drain: Effect.callback<void>((resume) => {
+        node.close(() => resume(Effect.void))
+      }).pipe(Effect.timeoutOrElse({ duration: "300 millis", orElse: () => Effect.void }))
+    }
+  })
+
+/**
+ * Serves the faces until the scope closes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const serve = (
+  listening: Listening
+): Effect.Effect<void, never, Scope.Scope | Site | GatewayStore | LogStore | Pipeline | WorkerScripts> =>
+  Effect.gen(function*() {
+    const app = yield* HttpRouter.toHttpEffect(
+      Layer.mergeAll(routes, ManagementApi.layer, WorkersApi.layer, BindingFace.layer, DataPlane.layer)
+    )
+    yield* listening.server.serve(app)
+    // Runs before the server's finalizer, which interrupts what is still being answered.
+    yield* Effect.addFinalizer(() => listening.drain)
+  }).pipe(
+    Effect.provideService(HttpRouter.RouterConfig, {
+      // Paths are Cloudflare's, to the letter; models and file names below them are long.
+      caseSensitive: true,
+      ignoreDuplicateSlashes: false,
+      maxParamLength: 1 << 16
+    }),
+    Effect.provideService(HttpMiddleware.TracerDisabledWhen, (request) => request.url === "/health")
+  )
+
+const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
+  const site = yield* Site
+
+  yield* router.addGlobalMiddleware((app) =>
+    Effect.gen(function*() {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      const refused = Access.refusal(site.host, request.headers)
+      if (refused !== undefined) return Faces.failure(Envelope.apiError(403, 403, refused))
+      // workerd reaches the binding by its Host; from here on the path alone decides.
+      const host = (request.headers["host"] ?? "").replace(/:\d+$/, "").toLowerCase()
+      return yield* host === Access.bindingHost && !request.url.startsWith(`${BindingFace.prefix}/`)
+        ? Effect.provideService(
+          app,
+          HttpServerRequest.HttpServerRequest,
+          request.modify({ url: `${BindingFace.prefix}${request.url}` })
+        )
+        : app
+    }).pipe(
+      // A path with a broken escape matches no route at all.
+      Effect.catchIf(isRouteNotFound, () =>
+        Effect.succeed(Faces.failure(Envelope.apiError(404, 7003, "Could not route to this path")))),
+      Effect.catchCause((cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.failCause(cause)
+          : Effect.as(
+            Effect.logError("The local gateway failed", cause),
+            Faces.failure(Envelope.apiError(500, 10013, "The local gateway failed; its output says why"))
+          )
+      )
+    )
+  )
+
+  yield* router.add("GET", "/health", Envelope.json({ status: "ok" }))
+  yield* router.add("GET", "/", HttpServerResponse.text(about(site.accountId)))
+  yield* router.add("*", "/*", (request) =>
+    Effect.succeed(Faces.failure(
+      Envelope.apiError(404, 7003, `Could not route to ${request.url.split("?")[0]}; GET / says what is here`)
+    )))
+}))
+
+const isRouteNotFound = (error: unknown): boolean =>
+  HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound"
+
+const about = (accountId: string) =>
+  `effect-ai-gateway: a local stand-in for Cloudflare's AI Gateway. Answers of its built-in model are simulated.
+
+  /client/v4/accounts/${accountId}/ai-gateway/gateways   management API (Authorization: Bearer <token>)
+  /v1/${accountId}/{gateway}/{provider}/...              data plane (cf-aig-authorization: Bearer <token>)
+  ${BindingFace.prefix}/...                                       the paths of a Worker's env.AI
+  /health
+`

@@ -1,0 +1,26 @@
+/**
+ * Facts of the running gateway that its faces share.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Site extends Context.Service<Site, {
+  /** `http://host:port`, without a trailing slash. */
+  readonly origin: string
+  /** What the gateway listens on. */
+  readonly host: string
+  readonly accountId: string
+  readonly isToken: (candidate: string | undefined) => boolean
+  /** Base URL by provider slug. */
+  readonly upstreams: ReadonlyMap<string, string>
+  /** Largest request body, in bytes. */
+  readonly bodyLimit: number
+  /** Between two events of a simulated stream. */
+  readonly pause: Duration.Duration
+}>()("effect-ai-gateway/local/Site") {}

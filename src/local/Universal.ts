@@ -1,0 +1,65 @@
+/**
+ * The universal endpoint's body: an array of steps that are tried in order, or a single one.
+ *
+ * Source: the wire reference, section 1.4.
+ *
+ * @since 0.1.0
+ */
+import * as Arr from "effect/Array"
+import * as Effect from "effect/Effect"
+import type * as HttpServerRequest from "effect/unstable/http/HttpServerRequest"
+import { AiGatewayError, invalidProvider } from "./Envelope.ts"
+import type { Step } from "./Pipeline.ts"
+import * as Providers from "./Providers.ts"
+import * as RequestBody from "./RequestBody.ts"
+import { isRecord } from "./simulated/JsonSchema.ts"
+
+/**
+ * Reads and checks the steps; a wrong one is named by its index.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const read = (
+  request: HttpServerRequest.HttpServerRequest,
+  limit: number
+): Effect.Effect<Arr.NonEmptyReadonlyArray<Step>, AiGatewayError | RequestBody.BodyTooLarge> =>
+  Effect.gen(function*() {
+    const bytes = yield* RequestBody.read(request, limit)
+    const given = yield* Effect.try({
+      try: (): unknown => JSON.parse(new TextDecoder().decode(bytes)),
+      catch: () => bad("the request body is not valid JSON")
+    })
+    const steps = yield* Effect.forEach(Array.isArray(given) ? given : [given], decode)
+    return Arr.isReadonlyArrayNonEmpty(steps)
+      ? steps
+      : yield* Effect.fail(bad("expected at least one step with 'provider' and 'endpoint'"))
+  })
+
+const decode = (raw: unknown, index: number): Effect.Effect<Step, AiGatewayError> => {
+  if (!isRecord(raw)) return Effect.fail(bad(`step ${index}: expected an object with 'provider' and 'endpoint'`))
+  const { authorization, endpoint, headers, provider, query } = raw
+  if (typeof provider !== "string") return Effect.fail(bad(`step ${index}: 'provider' must be a string`))
+  if (typeof endpoint !== "string") return Effect.fail(bad(`step ${index}: 'endpoint' must be a string`))
+  if (headers !== undefined && headers !== null && !isRecord(headers)) {
+    return Effect.fail(bad(`step ${index}: 'headers' must be an object`))
+  }
+  if (!Providers.slugs.has(provider)) return Effect.fail(invalidProvider())
+  const lower: { [name: string]: string } = { "content-type": "application/json" }
+  if (typeof authorization === "string") lower["authorization"] = authorization
+  for (const [name, value] of Object.entries(headers ?? {})) {
+    if (value === null || value === undefined) continue
+    lower[name.toLowerCase()] = typeof value === "object" ? JSON.stringify(value) : String(value)
+  }
+  const at = endpoint.indexOf("?")
+  return Effect.succeed({
+    provider,
+    method: "POST",
+    path: (at === -1 ? endpoint : endpoint.slice(0, at)).replace(/^\/+/, ""),
+    query: at === -1 ? "" : endpoint.slice(at),
+    headers: lower,
+    body: new TextEncoder().encode(JSON.stringify(query ?? {}))
+  })
+}
+
+const bad = (problem: string) => new AiGatewayError({ status: 400, code: 7000, description: problem })

@@ -1,0 +1,143 @@
+/**
+ * Workers AI on this machine: runs a model id with inputs and answers as the real service does, by the simulated model.
+ *
+ * Over REST and the data plane native answers come in the v4 envelope; behind the binding they come bare.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import * as Answer from "./Answer.ts"
+import { ModelError, modelErrorBody } from "./Envelope.ts"
+import { isRecord, list } from "./simulated/JsonSchema.ts"
+import * as Models from "./simulated/models.ts"
+import * as SimulatedModel from "./simulated/SimulatedModel.ts"
+import * as Wire from "./simulated/wire.ts"
+
+/**
+ * One run of one model.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Run {
+  /** Undefined when the path names none: then the body's `model` counts. */
+  readonly model: string | undefined
+  /** `run`: the model's own shape; the others are OpenAI's endpoints. */
+  readonly endpoint: "run" | "chat/completions" | "embeddings"
+  readonly body: Uint8Array
+  readonly face: "rest" | "binding"
+  /** UUID of this request, answered as `cf-ai-req-id`. */
+  readonly requestId: string
+  readonly pause: Duration.Duration
+}
+
+/**
+ * Runs the model; a refusal is an answer too, with the status and the envelope of the face.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const run = (options: Run): Effect.Effect<Answer.Answer> =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const headers = { "x-simulated": "true", "cf-ai-req-id": options.requestId }
+    const answered = respond(options, Math.floor(now / 1000))
+    return Result.match(answered, {
+      onFailure: (error) => Answer.json(error.status, modelErrorBody(error, options.face), headers),
+      onSuccess: (body) =>
+        "events" in body
+          ? {
+            status: 200,
+            headers: { ...headers, "content-type": "text/event-stream" },
+            body: paced(body.events, options.pause)
+          }
+          : Answer.json(200, body.json, headers)
+    })
+  })
+
+type Body = { readonly json: unknown } | { readonly events: ReadonlyArray<string> }
+
+const respond = (options: Run, created: number): Result.Result<Body, ModelError> =>
+  Result.gen(function*() {
+    const inputs = yield* parse(options.body)
+    const named = options.model ?? (isRecord(inputs) ? inputs["model"] : undefined)
+    if (typeof named !== "string" || named === "") {
+      return yield* Result.fail(invalid(5004, "InvalidData", "'/model' is required"))
+    }
+    // OpenAI clients on the gateway may write the provider's slug before the model.
+    const model = named.replace(/^workers-ai\//, "")
+    const task = Models.lookup(model)
+    const wrap = (result: unknown): Body => ({
+      json: options.endpoint === "run" && options.face === "rest"
+        ? { result, success: true, errors: [], messages: [] }
+        : result
+    })
+    if (task.task === "unknown") {
+      return yield* Result.fail(invalid(5007, "AiError", `No such model ${model} or task`))
+    }
+    if (task.task === "unsupported") {
+      return yield* Result.fail(
+        invalid(
+          5007,
+          "AiError",
+          `The simulated model cannot stand in for ${model}: it answers text and embeddings only`
+        )
+      )
+    }
+    if (task.task === "embeddings") return wrap(yield* embeddings(inputs, task.dimensions, model, options.endpoint))
+    if (options.endpoint === "embeddings") {
+      return yield* Result.fail(invalid(5007, "AiError", `${model} does not answer embeddings`))
+    }
+    const request = yield* Result.mapError(
+      SimulatedModel.decode(inputs),
+      (problem) => invalid(5006, "InvalidInput", `Error: ${problem}`)
+    )
+    const answer = SimulatedModel.answer(model, request)
+    const facts = { id: options.requestId, model, created }
+    if (options.endpoint === "run" && task.shape === "native") {
+      return request.stream ? { events: Wire.nativeEvents(answer) } : wrap(Wire.native(answer))
+    }
+    return request.stream
+      ? { events: Wire.openAiEvents(answer, facts, options.endpoint === "run" || request.includeUsage) }
+      : wrap(Wire.openAi(answer, facts))
+  })
+
+const embeddings = (
+  inputs: unknown,
+  dimensions: number,
+  model: string,
+  endpoint: Run["endpoint"]
+): Result.Result<unknown, ModelError> => {
+  const given = isRecord(inputs) ? inputs["text"] ?? inputs["input"] : undefined
+  const texts = typeof given === "string" ? [given] : list(given)
+  if (texts.length === 0 || !texts.every((_) => typeof _ === "string")) {
+    return Result.fail(invalid(5006, "InvalidInput", "Error: required properties at '/' are 'text'"))
+  }
+  const data = texts.map((text) => SimulatedModel.embed(text, dimensions))
+  if (endpoint === "run") return Result.succeed({ shape: [texts.length, dimensions], data, pooling: "cls" })
+  const tokens = texts.reduce((sum, text) => sum + SimulatedModel.estimate(text), 0)
+  return Result.succeed({
+    object: "list",
+    data: data.map((embedding, index) => ({ object: "embedding", embedding, index })),
+    model,
+    usage: { prompt_tokens: tokens, total_tokens: tokens }
+  })
+}
+
+const paced = (events: ReadonlyArray<string>, pause: Duration.Duration): Stream.Stream<Uint8Array> =>
+  (Duration.toMillis(pause) === 0 ? Stream.fromArray(events) : Stream.concat(
+    Stream.fromArray(events.slice(0, 1)),
+    Stream.fromArray(events.slice(1)).pipe(Stream.rechunk(1), Stream.tap(() => Effect.sleep(pause)))
+  )).pipe(Stream.encodeText)
+
+const parse = (body: Uint8Array): Result.Result<unknown, ModelError> =>
+  Result.try({
+    try: (): unknown => JSON.parse(new TextDecoder().decode(body)),
+    catch: () => invalid(5004, "InvalidData", "the request body is not valid JSON")
+  })
+
+const invalid = (code: number, name: string, description: string): ModelError =>
+  new ModelError({ status: 400, code, name_: name, description })

@@ -1,0 +1,145 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { type ChildProcess, spawn } from "node:child_process"
+import { createServer } from "node:http"
+import { createRequire } from "node:module"
+import { fileURLToPath } from "node:url"
+
+const require = createRequire(import.meta.url)
+// The dependency `node` is one that runs TypeScript, whichever node runs the tests.
+const node = fileURLToPath(new URL("../node_modules/.bin/node", import.meta.url))
+const cli = fileURLToPath(new URL("../src/cli.ts", import.meta.url))
+
+interface Ran {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+const start = (...args: ReadonlyArray<string>) => {
+  const child = spawn(node, ["--conditions", "effect-ai-gateway-source", cli, ...args], {
+    stdio: ["ignore", "pipe", "pipe"]
+  })
+  let out = ""
+  let err = ""
+  child.stdout.on("data", (chunk) => out += chunk)
+  child.stderr.on("data", (chunk) => err += chunk)
+  const ended = new Promise<Ran>((resolve) => child.on("close", (code) => resolve({ code, out, err })))
+  const line = new Promise<string>((resolve, reject) => {
+    child.stdout.on("data", () => out.includes("\n") && resolve(out))
+    void ended.then((_) => reject(new Error(`ended early: ${_.err}`)))
+  })
+  line.catch(() => undefined)
+  return { child, ended, line }
+}
+
+const stopped = (child: ChildProcess) => Effect.sync(() => void child.kill("SIGKILL"))
+
+const running = (...args: ReadonlyArray<string>) =>
+  Effect.acquireRelease(Effect.sync(() => start(...args)), ({ child }) => stopped(child))
+
+const ran = (...args: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const { ended } = yield* running(...args)
+    return yield* Effect.promise(() => ended).pipe(Effect.timeout("15 seconds"))
+  })
+
+describe("effect-ai-gateway local", () => {
+  it.live("prints one line of JSON when it is ready, serves, and ends with 0 on SIGTERM while a stream is open", () =>
+    Effect.gen(function*() {
+      const { child, ended, line } = yield* running(
+        "local",
+        "--json",
+        "--port",
+        "0",
+        "--store",
+        ":memory:",
+        "--token",
+        "t-1"
+      )
+      const ready = JSON.parse(yield* Effect.promise(() => line))
+      assert.deepStrictEqual(Object.keys(ready), ["ready", "url", "accountId", "token"])
+      assert.deepInclude(ready, { ready: true, accountId: "0".repeat(32), token: "t-1" })
+      const base = `${ready.url}/v1/${ready.accountId}/default/workers-ai/@cf/meta/llama-3.1-8b-instruct`
+      const response = yield* Effect.promise(() =>
+        fetch(base, {
+          method: "POST",
+          headers: { "cf-aig-authorization": "Bearer t-1" },
+          body: JSON.stringify({ prompt: "word ".repeat(400), stream: true })
+        })
+      )
+      assert.strictEqual(response.status, 200)
+      response.text().catch(() => undefined)
+      child.kill("SIGTERM")
+      const { code, err, out } = yield* Effect.promise(() => ended).pipe(Effect.timeout("5 seconds"))
+      assert.strictEqual(code, 0, err)
+      assert.strictEqual(out.trim().split("\n").length, 1)
+    }))
+
+  it.live("tells a person where everything is, with a curl command that works, and ends with 0 on SIGINT", () =>
+    Effect.gen(function*() {
+      const { child, ended, line } = yield* running("local", "--port", "0", "--store", ":memory:")
+      const text = yield* Effect.promise(() => line)
+      for (
+        const word of ["url ", "account", "token", "management API", "data plane", "AI binding", "curl", "simulated"]
+      ) {
+        assert.include(text, word)
+      }
+      const [command = ""] = /^curl [^]*(?=\n\nStop)/m.exec(text) ?? []
+      const shell = spawn("sh", ["-c", command])
+      const said = yield* Effect.promise(() =>
+        new Promise<string>((resolve) => {
+          let out = ""
+          shell.stdout.on("data", (chunk) => out += chunk)
+          shell.on("error", () => resolve("no shell"))
+          shell.on("close", () => resolve(out))
+        })
+      )
+      assert.include(said, "[DONE]")
+      child.kill("SIGINT")
+      assert.strictEqual((yield* Effect.promise(() => ended)).code, 0)
+    }))
+
+  it.live("names the flag, the value and what it takes when a flag is wrong", () =>
+    Effect.gen(function*() {
+      const cases: ReadonlyArray<readonly [ReadonlyArray<string>, ReadonlyArray<string>]> = [
+        [["--port", "99999"], ["--port", "99999", "0 to 65535"]],
+        [["--port", "http"], ["--port", "http", "0 to 65535"]],
+        [["--host", "0.0.0.0"], ["--host", "0.0.0.0", "token"]],
+        [["--account", "me"], ["--account", "me", "32 hexadecimal digits"]],
+        [["--upstream", "openai"], ["--upstream", "openai", "PROVIDER=URL"]],
+        [["--upstream", "nobody=http://x"], ["--upstream", "nobody=http://x", "openai"]],
+        [["--store", "/dev/null/x.db"], ["--store", "/dev/null/x.db"]]
+      ]
+      const results = yield* Effect.forEach(cases, ([args]) => ran("local", "--json", ...args), { concurrency: 2 })
+      results.forEach(({ code, err, out }, i) => {
+        assert.strictEqual(code, 1)
+        assert.strictEqual(out, "")
+        for (const word of cases[i]?.[1] ?? []) assert.include(err, word)
+      })
+    }))
+
+  it.live("says that the port is taken and what to do, and ends with 1", () =>
+    Effect.gen(function*() {
+      const server = createServer()
+      const port = yield* Effect.acquireRelease(
+        Effect.callback<number>((resume) => {
+          server.listen(0, "127.0.0.1", () => {
+            const address = server.address()
+            resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0))
+          })
+        }),
+        () => Effect.sync(() => void server.close())
+      )
+      const { code, err } = yield* ran("local", "--port", String(port), "--store", ":memory:")
+      assert.strictEqual(code, 1)
+      assert.include(err, `port ${port} of 127.0.0.1 is taken`)
+      assert.include(err, "choose another port")
+    }))
+
+  it.live("knows its version", () =>
+    Effect.gen(function*() {
+      const { out } = yield* ran("--version")
+      assert.include(out, require("../package.json").version)
+    }))
+})

@@ -1,0 +1,228 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { LocalGateway } from "../../src/local/index.ts"
+import { aig, call, create, data, type Gateway, manage } from "./talk.ts"
+
+interface Seen {
+  readonly method: string
+  readonly url: string
+  readonly headers: IncomingMessage["headers"]
+  readonly body: Buffer
+}
+
+/** A gateway whose `openai` is a stub on this machine. */
+const withUpstream = (
+  handler: (request: Seen, response: ServerResponse) => void,
+  base = ""
+): Effect.Effect<{ readonly gateway: Gateway; readonly seen: ReadonlyArray<Seen> }, unknown, Scope.Scope> =>
+  Effect.gen(function*() {
+    const seen: Array<Seen> = []
+    const server = createServer((request, response) => {
+      const chunks: Array<Buffer> = []
+      request.on("data", (chunk: Buffer) => chunks.push(chunk))
+      request.on("end", () => {
+        const one = {
+          method: request.method ?? "",
+          url: request.url ?? "",
+          headers: request.headers,
+          body: Buffer.concat(chunks)
+        }
+        seen.push(one)
+        handler(one, response)
+      })
+    })
+    const port = yield* Effect.acquireRelease(
+      Effect.callback<number>((resume) => {
+        server.listen(0, "127.0.0.1", () => {
+          const address = server.address()
+          resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0))
+        })
+      }),
+      () =>
+        Effect.sync(() => {
+          server.closeAllConnections()
+          server.close()
+        })
+    )
+    const gateway = yield* LocalGateway.make({ upstreams: { openai: `http://127.0.0.1:${port}${base}` }, pause: 0 })
+    yield* create(gateway, "up", { authentication: true })
+    return { gateway, seen }
+  })
+
+describe("upstreams", () => {
+  it.live("PROV-01..04 passes method, path, query, headers and bytes on, without the gateway's own", () =>
+    Effect.gen(function*() {
+      const { gateway, seen } = yield* withUpstream((request, response) => {
+        response.writeHead(201, {
+          "content-type": "application/octet-stream",
+          "x-own": "yes",
+          connection: "x-hop",
+          "x-hop": "1"
+        })
+        response.end(request.body)
+      })
+      const bytes = Uint8Array.from({ length: 2048 }, (_, i) => i % 256)
+      const path = "up/openai/files%2Fa//b?x=1&y=%20z"
+      const response = yield* Effect.promise(async () => {
+        const answer = await fetch(`${gateway.url}/v1/${gateway.accountId}/${path}`, {
+          method: "PUT",
+          headers: { ...aig(gateway), authorization: "Bearer provider-key", "x-custom": "c", "cf-aig-metadata": "{}" },
+          // Node's fetch takes bytes; the types of Workers' do not say so.
+          body: bytes as BodyInit
+        })
+        return { status: answer.status, headers: answer.headers, bytes: new Uint8Array(await answer.arrayBuffer()) }
+      })
+      assert.strictEqual(response.status, 201)
+      assert.deepStrictEqual(response.bytes, bytes)
+      assert.strictEqual(response.headers.get("content-type"), "application/octet-stream")
+      assert.strictEqual(response.headers.get("x-own"), "yes")
+      const [request] = seen
+      assert.strictEqual(request?.method, "PUT")
+      assert.strictEqual(request?.url, "/files%2Fa//b?x=1&y=%20z")
+      assert.strictEqual(request?.headers["authorization"], "Bearer provider-key")
+      assert.strictEqual(request?.headers["x-custom"], "c")
+      assert.match(request?.headers.host ?? "", /^127\.0\.0\.1:\d+$/)
+      assert.deepStrictEqual(Object.keys(request?.headers ?? {}).filter((_) => /^cf-|traceparent|^b3$/.test(_)), [])
+    }))
+
+  it.live("a token in the provider's slot opens the gateway and stays here", () =>
+    Effect.gen(function*() {
+      const { gateway, seen } = yield* withUpstream((_, response) => response.end("{}"), "/v1")
+      const token = aig(gateway)["cf-aig-authorization"]
+      const { status } = yield* data(gateway, "up/openai/v1/models", { headers: { authorization: token } })
+      assert.strictEqual(status, 200)
+      assert.notProperty(seen[0]?.headers, "authorization")
+      assert.strictEqual(seen[0]?.url, "/v1/models")
+      yield* data(gateway, "up/openai/models", { headers: aig(gateway) })
+      assert.strictEqual(seen[1]?.url, "/v1/models")
+    }))
+
+  it.live("PROV-05, PROV-08 errors and redirects come back as they are", () =>
+    Effect.gen(function*() {
+      const { gateway, seen } = yield* withUpstream((request, response) => {
+        if (request.url === "/moved") response.writeHead(302, { location: "/elsewhere" }).end()
+        else {response.writeHead(429, { "content-type": "application/json", "retry-after": "7" }).end(
+            `{"error":{"message":"slow"}}`
+          )}
+      })
+      const limited = yield* data(gateway, "up/openai/x", { headers: aig(gateway), body: {} })
+      assert.strictEqual(limited.status, 429)
+      assert.strictEqual(limited.headers["retry-after"], "7")
+      assert.deepStrictEqual(limited.json, { error: { message: "slow" } })
+      const moved = yield* data(gateway, "up/openai/moved", { headers: aig(gateway) })
+      assert.strictEqual(moved.status, 302)
+      assert.strictEqual(seen.length, 2)
+      const [last, first] = (yield* manage(gateway, "/up/logs")).json.result
+      assert.deepStrictEqual([first.status_code, first.success], [429, false])
+      assert.strictEqual(last.status_code, 302)
+    }))
+
+  it.live("PROV-07 an upstream that is not there is 400 and 2005, and falls through in the universal endpoint", () =>
+    Effect.gen(function*() {
+      const gateway = yield* LocalGateway.make({ upstreams: { openai: "http://127.0.0.1:9/v1" }, pause: 0 })
+      yield* create(gateway, "up")
+      const { json, status } = yield* data(gateway, "up/openai/chat/completions?key=hidden", { body: {} })
+      assert.strictEqual(status, 400)
+      assert.strictEqual(json.error[0].code, 2005)
+      assert.include(json.message, "http://127.0.0.1:9")
+      assert.notInclude(json.message, "hidden")
+      const step = { provider: "workers-ai", endpoint: "@cf/meta/llama-3.1-8b-instruct", query: { prompt: "hi" } }
+      const fallen = yield* data(gateway, "up", { body: [{ provider: "openai", endpoint: "x", query: {} }, step] })
+      assert.strictEqual(fallen.headers["cf-aig-step"], "1")
+    }))
+
+  it.live("PROV-11 the first chunk arrives before the upstream has made the last", () =>
+    Effect.gen(function*() {
+      let finish = () => {}
+      const { gateway } = yield* withUpstream((_, response) => {
+        response.writeHead(200, { "content-type": "text/event-stream" })
+        response.write("data: {\"n\":1}\n\n")
+        finish = () =>
+          response.end("data: {\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\ndata: [DONE]\n\n")
+      })
+      const text = yield* Effect.promise(async () => {
+        const response = await fetch(`${gateway.url}/v1/${gateway.accountId}/up/openai/chat/completions`, {
+          method: "POST",
+          headers: aig(gateway),
+          body: "{}"
+        })
+        const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+        const first = await reader?.read()
+        finish()
+        let rest = first?.value ?? ""
+        for (let part = await reader?.read(); part?.done === false; part = await reader?.read()) rest += part.value
+        return [first?.value, rest]
+      })
+      assert.strictEqual(text[0], "data: {\"n\":1}\n\n")
+      assert.isTrue(text[1]?.endsWith("data: [DONE]\n\n"))
+      const [log] = (yield* manage(gateway, "/up/logs")).json.result
+      assert.deepStrictEqual([log.tokens_in, log.tokens_out, log.success], [3, 4, true])
+    }))
+
+  it.live("PROV-12 a client that goes away closes the provider's connection", () =>
+    Effect.gen(function*() {
+      let closed: (at: number) => void = () => {}
+      const gone = new Promise<number>((resolve) => closed = resolve)
+      const { gateway } = yield* withUpstream((_, response) => {
+        response.writeHead(200, { "content-type": "text/event-stream" })
+        response.write("data: 1\n\n")
+        response.on("close", () => closed(1))
+      })
+      const controller = new AbortController()
+      yield* Effect.promise(async () => {
+        const response = await fetch(`${gateway.url}/v1/${gateway.accountId}/up/openai/x`, {
+          method: "POST",
+          headers: aig(gateway),
+          body: "{}",
+          signal: controller.signal
+        })
+        await response.body?.getReader().read()
+        controller.abort()
+      })
+      assert.strictEqual(yield* Effect.timeout(Effect.promise(() => gone), "3 seconds"), 1)
+    }))
+
+  it.live("a stream that the provider cuts is cut for the client too", () =>
+    Effect.gen(function*() {
+      const { gateway } = yield* withUpstream((_, response) => {
+        response.writeHead(200, { "content-type": "text/event-stream" })
+        response.write("data: 1\n\n")
+        setTimeout(() => response.destroy(), 20)
+      })
+      const outcome = yield* Effect.promise(() =>
+        fetch(`${gateway.url}/v1/${gateway.accountId}/up/openai/x`, {
+          method: "POST",
+          headers: aig(gateway),
+          body: "{}"
+        })
+          .then((_) => _.text()).then(() => "whole", () => "cut")
+      )
+      assert.strictEqual(outcome, "cut")
+      assert.strictEqual((yield* manage(gateway, "/up/logs")).json.result[0].success, false)
+    }))
+
+  it.live("SEC-07 keys are not in the log, not even when the provider echoes them", () =>
+    Effect.gen(function*() {
+      const { gateway } = yield* withUpstream((request, response) =>
+        response.end(JSON.stringify({ echo: request.headers["authorization"] }))
+      )
+      const { headers } = yield* data(gateway, "up/openai/x?key=query-secret", {
+        headers: { ...aig(gateway), authorization: "Bearer sk-very-secret" },
+        body: { note: "sk-very-secret" }
+      })
+      const path = `/up/logs/${headers["cf-aig-log-id"]}`
+      const all = [
+        yield* manage(gateway, path),
+        yield* manage(gateway, `${path}/request`),
+        yield* manage(gateway, `${path}/response`)
+      ]
+        .map((_) => _.text).join()
+      assert.include(all, "[redacted]")
+      for (const secret of ["sk-very-secret", "query-secret", aig(gateway)["cf-aig-authorization"].slice(7)]) {
+        assert.notInclude(all, secret)
+      }
+      assert.strictEqual((yield* call(`${gateway.url}/health`)).status, 200)
+    }))
+})
