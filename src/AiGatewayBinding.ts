@@ -70,6 +70,11 @@ export const AiGatewayBindingLive: Layer.Layer<AiGatewayBinding, never, Worker |
       const id = yield* gateway.gatewayId
       const raw = Effect.suspend(() => {
         const bound = env[name]
+        if (bound === undefined) {
+          return Effect.die(
+            new Error(`The Worker "${host.LogicalId}" has no binding "${name}": bind the gateway in Init, and deploy`)
+          )
+        }
         return typeof bound === "string"
           // Loaded under `alchemy dev` only.
           ? Effect.map(Effect.promise(() => import("./client/LocalAi.ts")), (LocalAi) => LocalAi.make(bound))

@@ -4,6 +4,20 @@
  * One error with a tagged `reason`: `Effect.catchReason("GatewayError", "RateLimited", ...)` handles one case,
  * `error.isRetryable` decides on a retry. No secret of the request is in an error.
  *
+ * **Example** (A log entry that may be gone, and everything else tried once more)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import type { AiGatewayClient, GatewayError } from "effect-ai-gateway"
+ *
+ * export const durationOf = <R>(client: AiGatewayClient<R>, logId: string) =>
+ *   client.getLog(logId).pipe(
+ *     Effect.map((log) => log.duration),
+ *     Effect.retry({ times: 1, while: (error: GatewayError.GatewayError) => error.isRetryable }),
+ *     Effect.catchReason("GatewayError", "LogNotFound", () => Effect.succeed(null))
+ *   )
+ * ```
+ *
  * @since 0.1.0
  */
 import type * as Cause from "effect/Cause"

@@ -1,6 +1,20 @@
 /**
  * What the gateway says about an answer in its `cf-aig-*` response headers.
  *
+ * **Example** (Whether an answer came from the cache)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+ * import { ResponseInfo } from "effect-ai-gateway"
+ *
+ * export const answer = Effect.gen(function*() {
+ *   const response = yield* LanguageModel.generateText({ prompt: "What is Effect?" })
+ *   const { cacheStatus, logId } = ResponseInfo.of(response)
+ *   return { text: response.text, cached: cacheStatus === "HIT", logId }
+ * })
+ * ```
+ *
  * @since 0.1.0
  */
 import type * as Response from "effect/unstable/ai/Response"

@@ -2,13 +2,6 @@
  * Cloudflare's AI Gateway on one machine: management API, data plane and AI binding on one port, with a simulated
  * model behind them, no account and no keys.
  *
- * ```ts
- * const program = Effect.gen(function*() {
- *   const { url, accountId, token } = yield* LocalGateway.LocalGateway
- *   // url + "/client/v4" is an API base, `${url}/v1/${accountId}/{gateway}` a gateway
- * }).pipe(Effect.provide(LocalGateway.layerTest))
- * ```
- *
  * @since 0.1.0
  */
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"

@@ -1,4 +1,5 @@
 import * as api from "@distilled.cloud/cloudflare/ai-gateway"
+import * as workers from "@distilled.cloud/cloudflare/workers"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -55,6 +56,10 @@ describe("alchemy without an account", () => {
       assert.include(deployed, "Done: 2 succeeded")
       assert.include(deployed, "gatewayId: 'prod-gateway'")
       assert.match(deployed, /https:\/\/[\w-]+\.no-account\.workers\.dev/, "a URL that nobody takes for a served one")
+      const name = /https:\/\/([\w-]+)\.no-account/.exec(deployed)![1]!
+      const { bindings } = yield* between(workers.getScriptScriptAndVersionSetting({ accountId, scriptName: name }))
+      const ai = bindings?.find((binding) => binding.type === "ai")
+      assert.strictEqual(ai?.name, "Gateway", "on Cloudflare the Worker has the ai binding")
       const gateway = yield* between(api.getAiGateway({ accountId, id: "prod-gateway" }))
       assert.deepInclude(gateway, { cacheTtl: 300, rateLimitingLimit: 100, authentication: true })
 

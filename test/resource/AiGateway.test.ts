@@ -113,6 +113,26 @@ describe("AiGateway", () => {
       yield* stack.destroy()
     }))
 
+  test.provider("is replaced when the account changes", (stack) =>
+    Effect.gen(function*() {
+      const deployed = yield* stack.deploy(AiGateway("Gateway", { id: "moving" }))
+      const provider = yield* findProvider(AiGateway)
+      const diff = (accountId: string) =>
+        provider.diff!({
+          id: "Gateway",
+          fqn: "Gateway",
+          instanceId: "0".repeat(32),
+          olds: { id: "moving" },
+          news: { id: "moving" },
+          oldBindings: [],
+          newBindings: [],
+          output: { ...deployed, accountId }
+        })
+      assert.deepStrictEqual(yield* diff(accountId), { action: "noop" })
+      assert.deepStrictEqual(yield* diff("f".repeat(32)), { action: "replace" })
+      yield* stack.destroy()
+    }))
+
   test.provider("keeps a generated id when the rest changes", (stack) =>
     Effect.gen(function*() {
       const before = yield* stack.deploy(AiGateway("Gateway", {}))
