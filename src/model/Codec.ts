@@ -22,8 +22,13 @@ import type { PartWriter } from "./PartWriter.ts"
  * @since 0.1.0
  */
 export interface Request {
+  /** The gateway's slug of the provider. */
+  readonly provider: string
   readonly model: string
+  /** Checked, and merged: those set around the call over those of the model. */
   readonly parameters: Parameters
+  /** What only this provider has, under the provider's own names; it goes into the body last. */
+  readonly providerOptions: JsonRecord
   /** Prompt, tools, tool choice and response format. */
   readonly options: LanguageModel.ProviderOptions
   /** The answer is wanted as a stream. */
@@ -65,9 +70,10 @@ export interface Reader {
  * @since 0.1.0
  */
 export interface Codec {
-  /** The gateway's slug of the provider; also the `gen_ai.system` of spans. */
-  readonly provider: string
-  /** Provider, endpoint, headers and body of a request, or why the provider has no such request. */
+  /**
+   * Provider, endpoint, headers and body of a request, or why the provider has no such request. The provider's key is
+   * not the codec's affair: {@link LanguageModel} adds its header.
+   */
   readonly step: (request: Request) => Result.Result<Step, AiError.AiErrorReason>
   /** Starts to read one answer. */
   readonly reader: (context: ReadContext) => Reader

@@ -18,6 +18,7 @@ import { GatewayError } from "../client/GatewayError.ts"
 import type { GatewayResponse, Step, Transport } from "../client/Transport.ts"
 import * as AiErrors from "./AiErrors.ts"
 import type { Codec, Request } from "./Codec.ts"
+import type { JsonRecord } from "./Json.ts"
 import * as Parameters from "./Parameters.ts"
 import * as PartStream from "./PartStream.ts"
 import { joinDeltas, PartWriter } from "./PartWriter.ts"
@@ -44,18 +45,28 @@ export const layer = <R>(
   transport: Transport<R>,
   options: Options
 ): Layer.Layer<LanguageModel.LanguageModel, never, R> =>
-  Layer.effect(LanguageModel.LanguageModel, make(transport, options))
+  Layer.effect(
+    LanguageModel.LanguageModel,
+    make(transport, WorkersAi.codec, { provider: "workers-ai", ...options })
+  )
 
 /**
- * The effect behind {@link layer}.
+ * One model of one provider.
  *
- * @category constructors
+ * @category models
  * @since 0.1.0
  */
-export const make = <R>(
-  transport: Transport<R>,
-  options: Options
-): Effect.Effect<LanguageModel.LanguageModel, never, R> => makeWith(transport, WorkersAi.codec, options)
+export interface Settings {
+  /** The gateway's slug of the provider. */
+  readonly provider: string
+  /** The provider's own id of the model. */
+  readonly model: string
+  readonly parameters?: Parameters.Parameters | undefined
+  /** What only this provider has, under the provider's own names. */
+  readonly providerOptions?: JsonRecord | undefined
+  /** Headers with the provider's key, resolved for each request; none where the gateway has the key. */
+  readonly auth?: Effect.Effect<NonNullable<Step["headers"]>, AiError.AiErrorReason> | undefined
+}
 
 /**
  * A language model of any wire format.
@@ -65,31 +76,51 @@ export const make = <R>(
  * @category constructors
  * @since 0.1.0
  */
-export const makeWith = Effect.fnUntraced(function*<R>(
+export const make = Effect.fnUntraced(function*<R>(
   transport: Transport<R>,
   codec: Codec,
-  { model, parameters = {} }: Options
+  { auth, model, parameters = {}, provider, providerOptions = {} }: Settings
 ): Effect.fn.Return<LanguageModel.LanguageModel, never, R> {
   const context = yield* Effect.context<R>()
   const invalid = Parameters.check(parameters)
+
+  const send = (request: Request, method: Method, step: Step) => {
+    const origin: AiErrors.Origin = { step, secrets: secretsOf(step) }
+    return transport.send([step]).pipe(
+      // What is set around the request, such as its options, wins over what was set around the layer.
+      Effect.updateContext((current: Context.Context<never>) => Context.merge(context, current)),
+      Effect.mapError((error) => toAiError(method, AiErrors.fromGatewayError(error, origin))),
+      Effect.flatMap((response) => startAnswer(codec, request, method, origin, response))
+    )
+  }
 
   const open = (
     options: LanguageModel.ProviderOptions,
     method: Method
   ): Effect.Effect<Answer, AiError.AiError, IdGenerator.IdGenerator> =>
-    Effect.suspend(() => {
-      const request: Request = { model, parameters, options, stream: method === "streamText" }
-      annotateRequest(codec, request)
-      const built = invalid === undefined ? codec.step(request) : Result.fail(invalid)
+    Effect.flatMap(Parameters.Current, (around) => {
+      // Most calls set nothing around them; then there is nothing to merge or to check again.
+      const isPlain = Object.keys(around).length === 0
+      const merged = isPlain ? parameters : { ...parameters, ...around }
+      const problem = isPlain ? invalid : Parameters.check(merged)
+      const request: Request = {
+        provider,
+        model,
+        parameters: merged,
+        providerOptions,
+        options,
+        stream: method === "streamText"
+      }
+      annotateRequest(request)
+      const built = problem === undefined ? codec.step(request) : Result.fail(problem)
       if (Result.isFailure(built)) return Effect.fail(toAiError(method, built.failure))
       const step = built.success
-      const origin: AiErrors.Origin = { step, secrets: secretsOf(step) }
-      return transport.send([step]).pipe(
-        // What is set around the request, such as its options, wins over what was set around the layer.
-        Effect.updateContext((current: Context.Context<never>) => Context.merge(context, current)),
-        Effect.mapError((error) => toAiError(method, AiErrors.fromGatewayError(error, origin))),
-        Effect.flatMap((response) => startAnswer(codec, request, method, origin, response))
-      )
+      return auth === undefined
+        ? send(request, method, step)
+        : Effect.flatMap(
+          Effect.mapError(auth, (reason) => toAiError(method, reason)),
+          (headers) => send(request, method, { ...step, headers: { ...step.headers, ...headers } })
+        )
     })
 
   return yield* LanguageModel.make({
@@ -189,9 +220,9 @@ const publicHeaders = (headers: GatewayResponse["headers"]): { readonly [name: s
   return kept
 }
 
-const annotateRequest = (codec: Codec, { model, options, parameters }: Request): void =>
+const annotateRequest = ({ model, options, parameters, provider }: Request): void =>
   Telemetry.addGenAIAnnotations(options.span, {
-    system: codec.provider,
+    system: provider,
     operation: { name: "chat" },
     request: {
       model,

@@ -3,6 +3,9 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
 import * as AiError from "effect/unstable/ai/AiError"
 
 /**
@@ -28,7 +31,38 @@ export interface Parameters {
   readonly frequencyPenalty?: number | undefined
   /** -2 to 2. */
   readonly presencePenalty?: number | undefined
+  /** How much a reasoning model thinks before it answers. */
+  readonly reasoningEffort?: ReasoningEffort | undefined
 }
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type ReasoningEffort = "none" | "minimal" | "low" | "medium" | "high"
+
+/**
+ * Parameters that are set around a call; they win over those of the model.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const Current = Context.Reference<Parameters>("effect-ai-gateway/Parameters", { defaultValue: () => ({}) })
+
+/**
+ * Sets parameters for every model call inside an effect, over those of the model and of outer calls.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withParameters: {
+  (parameters: Parameters): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, parameters: Parameters): Effect.Effect<A, E, R>
+} = dual(
+  2,
+  <A, E, R>(self: Effect.Effect<A, E, R>, parameters: Parameters): Effect.Effect<A, E, R> =>
+    Effect.updateService(self, Current, (outer) => ({ ...outer, ...parameters }))
+)
 
 /**
  * Says what is wrong with the first parameter that is out of its range, so that no request is made with it.
@@ -77,5 +111,9 @@ const rules: ReadonlyArray<readonly [keyof Parameters, Rule]> = [
   }],
   ["seed", { accepted: "an integer", accepts: Number.isSafeInteger }],
   ["frequencyPenalty", between(-2, 2)],
-  ["presencePenalty", between(-2, 2)]
+  ["presencePenalty", between(-2, 2)],
+  ["reasoningEffort", {
+    accepted: "one of none, minimal, low, medium, high",
+    accepts: (value) => typeof value === "string" && /^(none|minimal|low|medium|high)$/.test(value)
+  }]
 ]

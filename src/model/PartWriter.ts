@@ -63,12 +63,17 @@ export class PartWriter {
   private textId: string | undefined
   private reasoningId: string | undefined
   private blocks = 0
+  /** Calls of tools that are run here and not by the provider. */
+  private callsToRun = 0
   private unofferedTool: string | undefined
+  private heldMetadata: Response.ResponseMetadataPartEncoded | undefined
+  private finishMetadata: Response.FinishPartMetadata
   private finishReason: Response.FinishReason | undefined
   private usage: Usage | undefined
 
   constructor(options: Options) {
     this.options = options
+    this.finishMetadata = options.finish.metadata
     this.calls = ToolCalls.make(options.idPrefix)
   }
 
@@ -101,11 +106,7 @@ export class PartWriter {
     if (delta === "") return
     let id = this.textId
     if (id === undefined) {
-      this.endReasoning()
-      this.endCompleteCall()
-      id = this.textId = `text-${this.blocks++}`
-      const start: Response.TextStartPart = { ...base, type: "text-start", id }
-      this.parts.push(start)
+      id = this.startText()
     }
     // The decoded shape, spelled out: Effect's own decoding of it is twice as fast as of a bare encoded part.
     const part: Response.TextDeltaPart = {
@@ -123,11 +124,7 @@ export class PartWriter {
     if (delta === "") return
     let id = this.reasoningId
     if (id === undefined) {
-      this.endText()
-      this.endCompleteCall()
-      id = this.reasoningId = `reasoning-${this.blocks++}`
-      const start: Response.ReasoningStartPart = { ...base, type: "reasoning-start", id }
-      this.parts.push(start)
+      id = this.startReasoning()
     }
     const part: Response.ReasoningDeltaPart = {
       "~effect/ai/Response/Part": "~effect/ai/Response/Part",
@@ -137,6 +134,87 @@ export class PartWriter {
       metadata: noMetadata
     }
     this.parts.push(part)
+  }
+
+  /** Starts a block of text where the wire says so; a delta starts one by itself. */
+  startText(metadata: Response.ProviderMetadata = noMetadata): string {
+    this.readable = true
+    this.endBlocks()
+    const id = this.textId = `text-${this.blocks++}`
+    const start: Response.TextStartPart = { ...base, type: "text-start", id, metadata }
+    this.parts.push(start)
+    return id
+  }
+
+  /** Starts a block of reasoning where the wire says so; a delta starts one by itself. */
+  startReasoning(metadata: Response.ProviderMetadata = noMetadata): string {
+    this.readable = true
+    this.endBlocks()
+    const id = this.reasoningId = `reasoning-${this.blocks++}`
+    const start: Response.ReasoningStartPart = { ...base, type: "reasoning-start", id, metadata }
+    this.parts.push(start)
+    return id
+  }
+
+  endText(metadata: Response.ProviderMetadata = noMetadata): void {
+    if (this.textId === undefined) return
+    const end: Response.TextEndPart = { ...base, type: "text-end", id: this.textId, metadata }
+    this.textId = undefined
+    this.parts.push(end)
+  }
+
+  /** A signature that comes at the end of a block goes here: Effect merges it into the prompt of the next turn. */
+  endReasoning(metadata: Response.ProviderMetadata = noMetadata): void {
+    if (this.reasoningId === undefined) return
+    const end: Response.ReasoningEndPart = { ...base, type: "reasoning-end", id: this.reasoningId, metadata }
+    this.reasoningId = undefined
+    this.parts.push(end)
+  }
+
+  /** The provider's id and model of the answer; written before the first part that has content. */
+  responseMetadata(fields: {
+    readonly id?: string | undefined
+    readonly modelId?: string | undefined
+    /** ISO date-time. */
+    readonly timestamp?: string | undefined
+  }): void {
+    if (this.blocks === 0 && this.calls.size === 0) {
+      this.heldMetadata = { ...this.heldMetadata, ...base, ...fields, type: "response-metadata" }
+    }
+  }
+
+  /** What the finish part says beside the gateway's own facts, under the provider's key. */
+  addFinishMetadata(metadata: Response.ProviderMetadata): void {
+    this.finishMetadata = { ...this.finishMetadata, ...metadata }
+  }
+
+  /** A source, a file, or the result of a tool that the provider ran; blocks that are open end before it. */
+  part(
+    part: Response.UrlSourcePartEncoded | Response.DocumentSourcePartEncoded | Response.FilePartEncoded
+  ): void {
+    this.readable = true
+    this.endBlocks()
+    this.blocks++
+    this.parts.push(part)
+  }
+
+  /** The result of a tool that the provider ran; left out where the tool was not offered, as its call is. */
+  toolResult(result: {
+    readonly id: string
+    readonly name: string
+    readonly result: unknown
+    readonly isFailure: boolean
+    readonly metadata?: Response.ProviderMetadata | undefined
+  }): void {
+    if (!this.options.tools.has(result.name)) return
+    this.endBlocks()
+    this.parts.push({
+      ...base,
+      ...result,
+      metadata: result.metadata ?? noMetadata,
+      type: "tool-result",
+      providerExecuted: true
+    })
   }
 
   /** A whole tool call or a fragment of one. */
@@ -155,6 +233,7 @@ export class PartWriter {
     if (call !== previous) {
       this.endText()
       this.endReasoning()
+      this.writeHeld()
       if (previous !== undefined) this.endIfComplete(previous)
     }
     this.writeArguments(call)
@@ -187,8 +266,9 @@ export class PartWriter {
       this.endCall(call)
       if (this.done) return
     }
-    const calls = this.calls.size
-    if (calls === 0 && this.blocks === 0 && this.unofferedTool !== undefined) {
+    this.writeHeld()
+    const calls = this.callsToRun
+    if (this.calls.size === 0 && this.blocks === 0 && this.unofferedTool !== undefined) {
       return this.fail(new AiError.ToolNotFoundError({ toolName: this.unofferedTool, availableTools: [] }))
     }
     const reason = this.finishReason
@@ -200,7 +280,7 @@ export class PartWriter {
         ? "tool-calls"
         : reason ?? (this.readable ? "stop" : "unknown"),
       usage: toUsage(this.usage),
-      metadata: this.options.finish.metadata,
+      metadata: this.finishMetadata,
       ...(this.options.finish.response === undefined ? {} : { response: this.options.finish.response })
     }
     this.parts.push(part)
@@ -214,24 +294,25 @@ export class PartWriter {
     else this.end()
   }
 
-  private endText(): void {
-    if (this.textId === undefined) return
-    const end: Response.TextEndPart = { ...base, type: "text-end", id: this.textId }
-    this.textId = undefined
-    this.parts.push(end)
+  private endBlocks(): void {
+    this.endText()
+    this.endReasoning()
+    this.endCompleteCall()
+    this.writeHeld()
   }
 
-  private endReasoning(): void {
-    if (this.reasoningId === undefined) return
-    const end: Response.ReasoningEndPart = { ...base, type: "reasoning-end", id: this.reasoningId }
-    this.reasoningId = undefined
-    this.parts.push(end)
+  private writeHeld(): void {
+    if (this.heldMetadata === undefined) return
+    this.parts.push(this.heldMetadata)
+    this.heldMetadata = undefined
   }
 
   private writeArguments(call: ToolCalls.Call): void {
     if (call.name === undefined) return
     if (!call.started) {
       if (!this.options.tools.has(call.name)) {
+        // What the provider runs itself and nobody asked for is its own affair.
+        if (call.providerExecuted) return
         const availableTools = Array.from(this.options.tools)
         return this.fail(new AiError.ToolNotFoundError({ toolName: call.name, availableTools }))
       }
@@ -241,7 +322,7 @@ export class PartWriter {
         type: "tool-params-start",
         id: call.id,
         name: call.name,
-        providerExecuted: false
+        providerExecuted: call.providerExecuted
       }
       this.parts.push(start)
     }
@@ -271,6 +352,10 @@ export class PartWriter {
     if (call.name === undefined) {
       return this.fail(new AiError.InvalidOutputError({ description: "a tool call has no name" }))
     }
+    if (!call.started) {
+      call.ended = true
+      return
+    }
     const params = ToolCalls.parse(call)
     if (params !== undefined) return this.writeCall(call, params)
     // The model ran out of tokens inside the arguments: the finish reason says so, and there is no call to make.
@@ -291,13 +376,15 @@ export class PartWriter {
 
   private writeCall(call: ToolCalls.Call, params: unknown): void {
     this.writeEnd(call)
+    if (!call.providerExecuted) this.callsToRun++
     const part: Response.ToolCallPart<string, unknown> = {
       ...base,
       type: "tool-call",
       id: call.id,
       name: call.name ?? "",
       params,
-      providerExecuted: false
+      providerExecuted: call.providerExecuted,
+      metadata: call.metadata ?? noMetadata
     }
     this.parts.push(part)
   }
@@ -312,22 +399,27 @@ export class PartWriter {
 export const joinDeltas = (parts: ReadonlyArray<Response.StreamPartEncoded>): Array<Response.PartEncoded> => {
   const whole: Array<Response.PartEncoded> = []
   let joined = ""
+  let metadata: Response.ProviderMetadata = noMetadata
   for (const part of parts) {
     switch (part.type) {
+      case "text-start":
+      case "reasoning-start":
+        joined = ""
+        metadata = part.metadata ?? noMetadata
+        break
       case "text-delta":
       case "reasoning-delta":
         joined += part.delta
         break
       case "text-end":
-        whole.push({ ...base, type: "text", text: joined })
-        joined = ""
-        break
       case "reasoning-end":
-        whole.push({ ...base, type: "reasoning", text: joined })
-        joined = ""
+        whole.push({
+          ...base,
+          type: part.type === "text-end" ? "text" : "reasoning",
+          text: joined,
+          metadata: { ...metadata, ...part.metadata }
+        })
         break
-      case "text-start":
-      case "reasoning-start":
       case "tool-params-start":
       case "tool-params-delta":
       case "tool-params-end":

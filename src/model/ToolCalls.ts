@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import * as AiError from "effect/unstable/ai/AiError"
+import type * as Response from "effect/unstable/ai/Response"
 import * as Tool from "effect/unstable/ai/Tool"
 import { isRecord, type JsonRecord, parse as parseJson, text } from "./Json.ts"
 
@@ -23,6 +24,10 @@ export interface Fragment {
   readonly name: string | undefined
   /** A piece of JSON text, or the arguments themselves. */
   readonly arguments: string | JsonRecord | undefined
+  /** The provider runs the tool itself; its result is a part of the answer. */
+  readonly providerExecuted?: boolean | undefined
+  /** Goes onto the tool call part, and from there into the next prompt: signatures, for instance. */
+  readonly metadata?: Response.ProviderMetadata | undefined
 }
 
 /**
@@ -43,6 +48,8 @@ export interface Call {
   unwritten: string
   /** The arguments came as an object, so nothing of them is missing. */
   whole: boolean
+  providerExecuted: boolean
+  metadata: Response.ProviderMetadata | undefined
   started: boolean
   ended: boolean
 }
@@ -104,6 +111,8 @@ export const make = (idPrefix: string): ToolCalls => {
           arguments: "",
           unwritten: "",
           whole: false,
+          providerExecuted: false,
+          metadata: undefined,
           started: false,
           ended: false
         }
@@ -113,6 +122,8 @@ export const make = (idPrefix: string): ToolCalls => {
       }
       last = call
       call.name ??= fragment.name
+      if (fragment.providerExecuted === true) call.providerExecuted = true
+      if (fragment.metadata !== undefined) call.metadata = { ...call.metadata, ...fragment.metadata }
       return addArguments(call, fragment.arguments)
     }
   }

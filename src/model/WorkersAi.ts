@@ -39,7 +39,6 @@ export const codecTransformer: LanguageModel.CodecTransformer = (schema) => {
  * @since 0.1.0
  */
 export const codec: Codec = {
-  provider: "workers-ai",
   codecTransformer,
   step(request) {
     const problems: Array<AiError.AiErrorReason> = []
@@ -52,7 +51,7 @@ export const codec: Codec = {
   reader: (context) => new WorkersAiReader(context)
 }
 
-const body = ({ model: _, options, parameters, stream }: Request, problems: Array<AiError.AiErrorReason>) => ({
+const body = ({ options, parameters, providerOptions, stream }: Request, problems: Array<AiError.AiErrorReason>) => ({
   messages: ChatMessages.messages(options.prompt, problems),
   ...(options.tools.length === 0 ? {} : {
     tools: ChatMessages.functionTools(options.tools, codecTransformer, problems),
@@ -64,7 +63,8 @@ const body = ({ model: _, options, parameters, stream }: Request, problems: Arra
     : {}),
   ...wireParameters(parameters),
   // Without the option most models leave usage out of a stream.
-  ...(stream ? { stream: true, stream_options: { include_usage: true } } : {})
+  ...(stream ? { stream: true, stream_options: { include_usage: true } } : {}),
+  ...providerOptions
 })
 
 const wireNames: { readonly [Name in keyof Parameters]-?: string } = {
@@ -75,7 +75,8 @@ const wireNames: { readonly [Name in keyof Parameters]-?: string } = {
   seed: "seed",
   stop: "stop",
   frequencyPenalty: "frequency_penalty",
-  presencePenalty: "presence_penalty"
+  presencePenalty: "presence_penalty",
+  reasoningEffort: "reasoning_effort"
 }
 
 const wireParameters = (parameters: Parameters): JsonRecord => {

@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
@@ -12,8 +11,8 @@ import * as Tool from "effect/unstable/ai/Tool"
 import * as Toolkit from "effect/unstable/ai/Toolkit"
 import * as ResponseInfo from "../../src/client/ResponseInfo.ts"
 import type { Transport } from "../../src/client/Transport.ts"
-import type { Codec } from "../../src/model/Codec.ts"
 import * as GatewayLanguageModel from "../../src/model/LanguageModel.ts"
+import * as Parameters from "../../src/model/Parameters.ts"
 import * as WorkersAi from "../../src/model/WorkersAi.ts"
 import { fixture, layer, model, sse, streamOf } from "../support/parts.ts"
 import * as StubTransport from "../support/StubTransport.ts"
@@ -374,27 +373,37 @@ describe("LanguageModel", () => {
             return yield* stub.send(steps)
           })
       }
-      const service = yield* GatewayLanguageModel.make(transport, { model }).pipe(
-        Effect.provideService(Account, { id: "acme" }),
-        Effect.provideService(Setting, "built")
-      )
+      const service = yield* GatewayLanguageModel.make(transport, WorkersAi.codec, { provider: "workers-ai", model })
+        .pipe(
+          Effect.provideService(Account, { id: "acme" }),
+          Effect.provideService(Setting, "built")
+        )
       yield* service.generateText({ prompt: "hi" })
       yield* service.generateText({ prompt: "hi" }).pipe(Effect.provideService(Setting, "used"))
       assert.deepStrictEqual(seen, ["acme built", "acme used"])
     }))
 
+  it.effect("takes parameters that are set around a call, over those of the model, and checks them", () =>
+    Effect.gen(function*() {
+      const stub = answered()
+      const ask = LanguageModel.generateText({ prompt: "hi" }).pipe(
+        Effect.provide(layer(stub, { temperature: 1, maxTokens: 5 }))
+      )
+      yield* ask.pipe(Parameters.withParameters({ temperature: 0, topP: 0.5 }), Parameters.withParameters({ topP: 1 }))
+      assert.deepInclude(stub.sent[0]!.query, { temperature: 0, max_tokens: 5, top_p: 0.5 })
+      const error = yield* Effect.flip(Parameters.withParameters(ask, { topP: 2 }))
+      assert.include(error.message, "topP")
+      assert.strictEqual(stub.sent.length, 1)
+    }))
+
   it.effect("keeps secrets of a step out of in-band errors", () =>
     Effect.gen(function*() {
-      const keyed: Codec = {
-        ...WorkersAi.codec,
-        step: (request) =>
-          Result.map(WorkersAi.codec.step(request), (step) => ({
-            ...step,
-            headers: { authorization: Redacted.make("Bearer sk-very-secret") }
-          }))
-      }
       const stub = StubTransport.make({ body: sse({ error: { message: "bad key sk-very-secret" } }) })
-      const service = yield* GatewayLanguageModel.makeWith(stub, keyed, { model })
+      const service = yield* GatewayLanguageModel.make(stub, WorkersAi.codec, {
+        provider: "workers-ai",
+        model,
+        auth: Effect.succeed({ authorization: Redacted.make("Bearer sk-very-secret") })
+      })
       const error = yield* Effect.flip(Stream.runDrain(service.streamText({ prompt: "hi" })))
       assert.include(error.message, "<redacted>")
       assert.notInclude(JSON.stringify(error) + String(error), "sk-very-secret")

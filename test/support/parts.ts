@@ -5,6 +5,7 @@ import { assert } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -18,8 +19,8 @@ import * as GatewayLanguageModel from "../../src/model/LanguageModel.ts"
 import type { Parameters } from "../../src/model/Parameters.ts"
 import * as StubTransport from "./StubTransport.ts"
 
-export const fixture = (name: string): string =>
-  readFileSync(new URL(`../fixtures/workers-ai/${name}`, import.meta.url), "utf8")
+export const fixture = (name: string, folder = "workers-ai"): string =>
+  readFileSync(new URL(`../fixtures/${folder}/${name}`, import.meta.url), "utf8")
 
 /** One data line per event, JSON or text. */
 export const sse = (...events: ReadonlyArray<unknown>): string =>
@@ -64,7 +65,11 @@ export const failureOf = (exit: Exit.Exit<unknown, unknown>): AiError.AiErrorRea
 
 export const streamOf = (
   body: StubTransport.Answer["body"],
-  options?: { readonly withTools?: boolean | undefined; readonly end?: StubTransport.Answer["end"] }
+  options?: {
+    readonly withTools?: boolean | undefined
+    readonly end?: StubTransport.Answer["end"]
+    readonly layer?: ModelLayer | undefined
+  }
 ): Effect.Effect<Outcome> => {
   const stub = StubTransport.make({ body, end: options?.end })
   const stream: Stream.Stream<Response.AnyPart, AiError.AiError, LanguageModel.LanguageModel> = options?.withTools
@@ -73,8 +78,11 @@ export const streamOf = (
       (toolkit) => LanguageModel.streamText({ prompt: "hi", toolkit, disableToolCallResolution: true })
     ))
     : LanguageModel.streamText({ prompt: "hi" })
-  return collect(stream).pipe(Effect.provide(layer(stub)))
+  return collect(stream).pipe(Effect.provide((options?.layer ?? layer)(stub)))
 }
+
+/** The model under test; Workers AI when a test names none. */
+export type ModelLayer = (stub: StubTransport.StubTransport) => Layer.Layer<LanguageModel.LanguageModel>
 
 const handled = tools.pipe(
   Effect.provide(tools.toLayer({
@@ -86,7 +94,7 @@ const handled = tools.pipe(
 
 export const generateOf = (
   body: string,
-  options?: { readonly withTools?: boolean | undefined }
+  options?: { readonly withTools?: boolean | undefined; readonly layer?: ModelLayer | undefined }
 ): Effect.Effect<Outcome> => {
   const stub = StubTransport.make({ body, headers: { "content-type": "application/json" } })
   const generated: Effect.Effect<
@@ -105,7 +113,7 @@ export const generateOf = (
       parts: Exit.isSuccess(exit) ? exit.value.content : [],
       failure: failureOf(exit)
     })),
-    Effect.provide(layer(stub))
+    Effect.provide((options?.layer ?? layer)(stub))
   )
 }
 
