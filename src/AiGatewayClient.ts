@@ -24,15 +24,17 @@
 import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as EmbeddingModel from "effect/unstable/ai/EmbeddingModel"
 import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import * as BindingTransport from "./client/BindingTransport.ts"
 import type { GatewayError } from "./client/GatewayError.ts"
 import type { Feedback, GatewayLog } from "./client/GatewayLog.ts"
 import type { GatewayResponse, GatewayTransport, Step } from "./client/Transport.ts"
+import type * as GatewayEmbeddingModel from "./model/EmbeddingModel.ts"
 import type * as GatewayLanguageModel from "./model/LanguageModel.ts"
 
 export type { Feedback, GatewayLog } from "./client/GatewayLog.ts"
 export type { GatewayResponse, Step } from "./client/Transport.ts"
-export type { Parameters } from "./model/Parameters.ts"
 
 /**
  * Talks to one gateway; `R` is what its methods need at request time: `RuntimeContext` for what `AiGateway.bind` gives
@@ -69,6 +71,14 @@ export interface AiGatewayClient<R = never> {
    * `model` is a Workers AI id such as `@cf/meta/llama-3.1-8b-instruct`.
    */
   readonly model: (options: GatewayLanguageModel.Options) => Layer.Layer<LanguageModel.LanguageModel, never, R>
+  /**
+   * An embedding model behind the gateway as a Layer of Effect's `EmbeddingModel` and its `Dimensions`.
+   *
+   * Inputs are sent in batches of the provider's size; every vector is checked to have the declared length.
+   */
+  readonly embeddingModel: (
+    options: GatewayEmbeddingModel.Options
+  ) => Layer.Layer<EmbeddingModel.EmbeddingModel | EmbeddingModel.Dimensions, never, R>
 }
 
 /**
@@ -97,9 +107,35 @@ export const make = <R>(options: {
       Layer.unwrap(Effect.map(
         Effect.promise(() => import("./model/LanguageModel.ts")),
         (LanguageModel) => LanguageModel.layer(transport, options)
+      )),
+    embeddingModel: (options) =>
+      Layer.unwrap(Effect.map(
+        Effect.promise(() => import("./model/EmbeddingModel.ts")),
+        (EmbeddingModel) => EmbeddingModel.layer(transport, options)
       ))
   }
 }
+
+/**
+ * Makes the client of a gateway from a Worker's `ai` binding, for Workers that are deployed by other means than Alchemy.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromBinding = (ai: Ai, gatewayId: string): AiGatewayClient =>
+  make({
+    id: Effect.succeed(gatewayId),
+    raw: Effect.succeed(ai),
+    transport: BindingTransport.make({ ai: Effect.succeed(ai), gatewayId: Effect.succeed(gatewayId) })
+  })
+
+/**
+ * The constructors under the type's own name: `AiGatewayClient.fromBinding(env.AI, "prod-gateway")`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const AiGatewayClient = { fromBinding } as const
 
 const isMany = (steps: Step | Arr.NonEmptyReadonlyArray<Step>): steps is Arr.NonEmptyReadonlyArray<Step> =>
   Array.isArray(steps)

@@ -6,7 +6,9 @@
 
 export { AiGateway, type AiGatewayAttributes, type AiGatewayProps } from "./AiGateway.ts"
 export { AiGatewayBinding, AiGatewayBindingLive } from "./AiGatewayBinding.ts"
-export type { AiGatewayClient, Feedback, GatewayLog, GatewayResponse, Parameters, Step } from "./AiGatewayClient.ts"
+export { AiGatewayClient, type Feedback, type GatewayLog, type GatewayResponse, type Step } from "./AiGatewayClient.ts"
+export * as AiGatewayHttp from "./AiGatewayHttp.ts"
 export * as GatewayError from "./client/GatewayError.ts"
 export * as ResponseInfo from "./client/ResponseInfo.ts"
+export * as Parameters from "./model/Parameters.ts"
 export * as Sse from "./Sse.ts"

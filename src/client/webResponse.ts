@@ -68,7 +68,8 @@ const readText = (
   })
 
 /** Providers quote refused keys in their answers; an error must not pass them on. */
-const scrub = (body: string, steps: ReadonlyArray<Step>): string => {
+/** @internal */
+export const scrub = (body: string, steps: ReadonlyArray<Step>): string => {
   let text = body
   for (const step of steps) {
     for (const value of Object.values(step.headers ?? {})) {

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Redacted from "effect/Redacted"
 import * as AiError from "effect/unstable/ai/AiError"
 import * as GatewayError from "../client/GatewayError.ts"
 import type * as ResponseInfo from "../client/ResponseInfo.ts"
@@ -57,6 +58,20 @@ export interface Origin {
   /** Texts that are cut out of everything an error quotes. */
   readonly secrets: ReadonlyArray<string>
 }
+
+/**
+ * The origin of what goes wrong with a step: nothing may quote its secrets.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const originOf = (step: Step): Origin => ({
+  step,
+  secrets: Object.values(step.headers ?? {}).flatMap((value) =>
+    // The value may be "Bearer x", and an answer quotes the x.
+    Redacted.isRedacted(value) ? Redacted.value(value).split(" ").filter((word) => word.length > 6) : []
+  )
+})
 
 /**
  * The reason for a failed request, or for an answer that broke off.

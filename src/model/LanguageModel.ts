@@ -6,7 +6,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as AiError from "effect/unstable/ai/AiError"
@@ -85,7 +84,7 @@ export const make = Effect.fnUntraced(function*<R>(
   const invalid = Parameters.check(parameters)
 
   const send = (request: Request, method: Method, step: Step) => {
-    const origin: AiErrors.Origin = { step, secrets: secretsOf(step) }
+    const origin = AiErrors.originOf(step)
     return transport.send([step]).pipe(
       // What is set around the request, such as its options, wins over what was set around the layer.
       Effect.updateContext((current: Context.Context<never>) => Context.merge(context, current)),
@@ -203,12 +202,6 @@ const withoutFence = (part: Response.PartEncoded): Response.PartEncoded => {
   const fenced = /^\s*```(?:json)?\s*\n([\s\S]*?)\n?\s*```\s*$/i.exec(part.text)
   return fenced?.[1] === undefined ? part : { ...part, text: fenced[1] }
 }
-
-const secretsOf = (step: Step): ReadonlyArray<string> =>
-  Object.values(step.headers ?? {}).flatMap((value) =>
-    // The value may be "Bearer x", and an answer quotes the x.
-    Redacted.isRedacted(value) ? Redacted.value(value).split(" ").filter((word) => word.length > 6) : []
-  )
 
 /** The gateway's, the provider's limits and the content type; never cookies. */
 const publicHeaders = (headers: GatewayResponse["headers"]): { readonly [name: string]: string } => {

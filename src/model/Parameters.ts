@@ -1,6 +1,17 @@
 /**
  * The sampling parameters that all models share, under one name each.
  *
+ * **Example** (A call that is to be repeatable, whatever the model's own parameters are)
+ *
+ * ```ts
+ * import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+ * import { Parameters } from "effect-ai-gateway"
+ *
+ * export const verdict = LanguageModel.generateText({ prompt: "Is 7 prime? Answer yes or no." }).pipe(
+ *   Parameters.withParameters({ temperature: 0, seed: 7, maxTokens: 3 })
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"

@@ -10,6 +10,8 @@ import type * as Scope from "effect/Scope"
 import * as FetchHttpClient from "effect/unstable/http/FetchHttpClient"
 import * as path from "node:path"
 import { rolldown } from "rolldown"
+import * as AiGatewayClient from "../../src/AiGatewayClient.ts"
+import * as AiGatewayHttp from "../../src/AiGatewayHttp.ts"
 import * as LocalAi from "../../src/client/LocalAi.ts"
 import * as LocalGateway from "../../src/local/LocalGateway.ts"
 import { localCredentials } from "../../src/resource/account.ts"
@@ -84,9 +86,23 @@ const inWorkerd = Effect.gen(function*() {
 
 const overLocalAi = Effect.gen(function*() {
   const gateway = yield* declareGateway
-  const report = yield* exercise(LocalAi.make(gateway.url), "contract")
+  const report = yield* exercise((id) => AiGatewayClient.fromBinding(LocalAi.make(gateway.url), id))
   return JSON.parse(JSON.stringify(report)) as Report
 })
+
+const overHttp = Effect.gen(function*() {
+  const { accountId, token, url } = yield* declareGateway
+  const clients = yield* Effect.all(
+    Object.fromEntries(
+      ["contract", "absent"].map((gatewayId) => [
+        gatewayId,
+        AiGatewayHttp.make({ accountId, gatewayId, token, baseUrl: url })
+      ])
+    )
+  )
+  const report = yield* exercise((id) => clients[id]!)
+  return JSON.parse(JSON.stringify(report)) as Report
+}).pipe(Effect.provide(FetchHttpClient.layer))
 
 const contract = (name: string, run: Effect.Effect<Report, unknown, LocalGateway.LocalGateway | Scope.Scope>) =>
   describe(name, () => {
@@ -115,7 +131,7 @@ const contract = (name: string, run: Effect.Effect<Report, unknown, LocalGateway
         }
 
         assert.strictEqual(report.run.status, 200)
-        assert.include(JSON.parse(report.run.text).response, "one step")
+        assert.include(report.run.text, "one step")
         assert.strictEqual(report.run.info.provider, "workers-ai")
         assert.deepStrictEqual([report.fallback.step, report.fallback.provider], [1, "workers-ai"])
         assert.include(report.fallback.text, "second step")
@@ -150,3 +166,4 @@ const contract = (name: string, run: Effect.Effect<Report, unknown, LocalGateway
 
 contract("the client over the genuine env.AI of workerd", inWorkerd)
 contract("the client over the stand-in of alchemy dev", overLocalAi)
+contract("the client over HTTP", overHttp)

@@ -8,16 +8,8 @@ import * as Stream from "effect/Stream"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as Tool from "effect/unstable/ai/Tool"
 import * as Toolkit from "effect/unstable/ai/Toolkit"
-import * as AiGatewayClient from "../../src/AiGatewayClient.ts"
-import * as BindingTransport from "../../src/client/BindingTransport.ts"
+import type * as AiGatewayClient from "../../src/AiGatewayClient.ts"
 import * as ResponseInfo from "../../src/client/ResponseInfo.ts"
-
-export const clientOf = (ai: Ai, gatewayId: string) =>
-  AiGatewayClient.make({
-    id: Effect.succeed(gatewayId),
-    raw: Effect.succeed(ai),
-    transport: BindingTransport.make({ ai: Effect.succeed(ai), gatewayId: Effect.succeed(gatewayId) })
-  })
 
 /** One model of each of Workers AI's two answer shapes. */
 export const models = {
@@ -87,9 +79,9 @@ const withModel = Effect.fnUntraced(function*(client: AiGatewayClient.AiGatewayC
   }
 })
 
-export const exercise = (ai: Ai, gatewayId: string) =>
+export const exercise = (clientOf: (gatewayId: string) => AiGatewayClient.AiGatewayClient) =>
   Effect.gen(function*() {
-    const client = clientOf(ai, gatewayId)
+    const client = clientOf("contract")
     const native = yield* withModel(client, models.native)
     const openai = yield* withModel(client, models.openai)
     const prompt = { provider: "workers-ai", endpoint: models.native, query: { prompt: "one step" } } as const
@@ -104,7 +96,7 @@ export const exercise = (ai: Ai, gatewayId: string) =>
     yield* client.patchLog(logId, { feedback: 1, score: 95, metadata: { reviewer: "u-42" } })
     const after = yield* client.getLog(logId)
 
-    const absent = clientOf(ai, "absent")
+    const absent = clientOf("absent")
     return {
       id: yield* client.id,
       native,

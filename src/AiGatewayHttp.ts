@@ -1,0 +1,112 @@
+/**
+ * The client of a gateway over HTTP, for scripts, CI and any host that is no Worker.
+ *
+ * **Example** (A question from a script)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Redacted from "effect/Redacted"
+ * import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+ * import * as FetchHttpClient from "effect/unstable/http/FetchHttpClient"
+ * import { AiGatewayHttp } from "effect-ai-gateway"
+ *
+ * const program = Effect.gen(function*() {
+ *   const client = yield* AiGatewayHttp.make({
+ *     accountId: "0123456789abcdef0123456789abcdef",
+ *     gatewayId: "prod-gateway",
+ *     token: Redacted.make("a Cloudflare token with AI Gateway Run")
+ *   })
+ *   const response = yield* LanguageModel.generateText({ prompt: "Say hello." }).pipe(
+ *     Effect.provide(client.model({ model: "@cf/meta/llama-3.1-8b-instruct" }))
+ *   )
+ *   return response.text
+ * })
+ *
+ * export const main = program.pipe(Effect.provide(FetchHttpClient.layer))
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import * as HttpClient from "effect/unstable/http/HttpClient"
+import * as AiGatewayClient from "./AiGatewayClient.ts"
+import * as HttpTransport from "./client/HttpTransport.ts"
+
+/**
+ * Which gateway, where it is, and what opens it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** The account, 32 hexadecimal digits. */
+  readonly accountId: string
+  /** 1 to 64 of `a-z`, `0-9`, `_`, `-`. */
+  readonly gatewayId: string
+  /** A Cloudflare token with the AI Gateway Run permission; needed when the gateway has authentication. */
+  readonly token?: Redacted.Redacted<string> | undefined
+  /** `https://gateway.ai.cloudflare.com` by default; a local gateway's URL reaches that, its management API included. */
+  readonly baseUrl?: string | undefined
+  /** Of Cloudflare's management API, for logs; by default it follows `baseUrl`. */
+  readonly apiBaseUrl?: string | undefined
+}
+
+/**
+ * An option is wrong; nothing was sent.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidOption extends Data.TaggedError("InvalidOption")<{
+  readonly option: keyof Options
+  readonly expected: string
+  readonly value: string
+}> {
+  override get message(): string {
+    return `AiGatewayHttp: ${this.option} is ${JSON.stringify(this.value)}, expected ${this.expected}`
+  }
+}
+
+const cloudflare = "https://gateway.ai.cloudflare.com"
+
+/**
+ * Makes a client over the `HttpClient` in context.
+ *
+ * It has no `raw`: an `ai` binding exists in Workers only.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options: Options
+): Effect.Effect<AiGatewayClient.AiGatewayClient, InvalidOption, HttpClient.HttpClient> =>
+  Effect.gen(function*() {
+    const { accountId, gatewayId, token } = options
+    if (!/^[0-9a-f]{32}$/.test(accountId)) {
+      return yield* new InvalidOption({ option: "accountId", expected: "32 hexadecimal digits", value: accountId })
+    }
+    if (!/^[a-z0-9_-]{1,64}$/.test(gatewayId)) {
+      return yield* new InvalidOption({
+        option: "gatewayId",
+        expected: "1 to 64 characters of a-z, 0-9, _ and -",
+        value: gatewayId
+      })
+    }
+    const baseUrl = yield* url("baseUrl", options.baseUrl ?? cloudflare)
+    const apiBaseUrl = yield* url(
+      "apiBaseUrl",
+      options.apiBaseUrl ?? (baseUrl === cloudflare ? "https://api.cloudflare.com/client/v4" : `${baseUrl}/client/v4`)
+    )
+    return AiGatewayClient.make({
+      id: Effect.succeed(gatewayId),
+      raw: Effect.die(new Error("AiGatewayHttp has no raw: an ai binding exists in Workers only")),
+      transport: HttpTransport.make(yield* HttpClient.HttpClient, { accountId, gatewayId, token, baseUrl, apiBaseUrl })
+    })
+  })
+
+const url = (option: "baseUrl" | "apiBaseUrl", value: string): Effect.Effect<string, InvalidOption> =>
+  URL.canParse(value) && /^https?:/.test(value)
+    ? Effect.succeed(value.replace(/\/+$/, ""))
+    : Effect.fail(new InvalidOption({ option, expected: "an http or https URL", value }))

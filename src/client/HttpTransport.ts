@@ -1,0 +1,187 @@
+/**
+ * The gateway over HTTP: one step goes to the provider's own path, several to the universal endpoint, and the log is
+ * reached through Cloudflare's management API.
+ *
+ * Source: wire reference, sections 1.3, 1.4, 2.1, 3.1 and 6.4.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import * as FetchHttpClient from "effect/unstable/http/FetchHttpClient"
+import * as Headers from "effect/unstable/http/Headers"
+import * as HttpClient from "effect/unstable/http/HttpClient"
+import type * as HttpClientError from "effect/unstable/http/HttpClientError"
+import * as HttpClientRequest from "effect/unstable/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/unstable/http/HttpClientResponse"
+import * as GatewayError from "./GatewayError.ts"
+import * as GatewayLog from "./GatewayLog.ts"
+import * as ResponseInfo from "./ResponseInfo.ts"
+import type { GatewayResponse, GatewayTransport, Step } from "./Transport.ts"
+import { exposeHeaders, scrub } from "./webResponse.ts"
+
+/**
+ * Where a gateway is, and what opens it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** 32 hexadecimal digits. */
+  readonly accountId: string
+  readonly gatewayId: string
+  /** A Cloudflare token with the AI Gateway Run permission; for logs also Read and Edit. */
+  readonly token: Redacted.Redacted<string> | undefined
+  /** Without a trailing slash: `https://gateway.ai.cloudflare.com`, or a local gateway's. */
+  readonly baseUrl: string
+  /** Of the management API, without a trailing slash. */
+  readonly apiBaseUrl: string
+}
+
+/**
+ * Makes the transport of one gateway over an `HttpClient`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (httpClient: HttpClient.HttpClient, options: Options): GatewayTransport<never> => {
+  const { accountId, apiBaseUrl, baseUrl, gatewayId, token } = options
+  const gateway = `${baseUrl}/v1/${accountId}/${gatewayId}`
+  const logs = `${apiBaseUrl}/accounts/${accountId}/ai-gateway/gateways/${gatewayId}/logs`
+  const secret = token === undefined ? undefined : Redacted.value(token)
+  const ours = secret === undefined ? {} : { "cf-aig-authorization": `Bearer ${secret}` }
+
+  const execute = (method: string, request: HttpClientRequest.HttpClientRequest) =>
+    httpClient.execute(request).pipe(
+      Effect.mapError((error) => failed(method, error)),
+      // Our credentials travel to Cloudflare only, and into no span.
+      Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
+      Effect.provideService(HttpClient.TracerPropagationEnabled, false),
+      Effect.updateService(Headers.CurrentRedactedNames, (names) => [...names, ...secretHeaders])
+    )
+
+  const send = (steps: ReadonlyArray<Step>): HttpClientRequest.HttpClientRequest => {
+    const [step] = steps
+    if (steps.length > 1 || step === undefined) {
+      return HttpClientRequest.post(gateway).pipe(
+        HttpClientRequest.setHeaders(ours),
+        HttpClientRequest.bodyJsonUnsafe(steps.map((step) => ({
+          provider: step.provider,
+          endpoint: step.endpoint,
+          headers: { "content-type": "application/json", ...credentials(step), ...exposeHeaders(step.headers) },
+          query: step.query
+        })))
+      )
+    }
+    // Cloudflare's documentation leaves `run/` out; without it some models are not found (wire reference, 1.7).
+    const path = step.provider === "workers-ai" && step.endpoint.startsWith("@")
+      ? `run/${step.endpoint}`
+      : step.endpoint
+    return HttpClientRequest.post(`${gateway}/${step.provider}/${path}`).pipe(
+      HttpClientRequest.setHeaders({ ...ours, ...credentials(step), ...exposeHeaders(step.headers) }),
+      HttpClientRequest.bodyJsonUnsafe(step.query)
+    )
+  }
+
+  /** Workers AI wants Cloudflare's token as its own credential, too (wire reference, 12.4). */
+  const credentials = (step: Step): { readonly [name: string]: string } =>
+    step.provider === "workers-ai" && secret !== undefined ? { authorization: `Bearer ${secret}` } : {}
+
+  const log = (method: string, request: HttpClientRequest.HttpClientRequest) =>
+    execute(
+      method,
+      secret === undefined ? request : HttpClientRequest.setHeader(request, "authorization", `Bearer ${secret}`)
+    ).pipe(Effect.flatMap((response) => toResponse(response, { method, steps: [], secret })))
+
+  return {
+    send: (steps) =>
+      Effect.flatMap(
+        execute("send", send(steps)),
+        (response) => toResponse(response, { method: "send", steps, secret })
+      ),
+
+    // The URL is made of what is known, so nobody has to be asked for it.
+    getUrl: (provider) => Effect.succeed(`${gateway}/${provider ?? ""}`),
+
+    getLog: (logId) =>
+      log("getLog", HttpClientRequest.get(`${logs}/${encodeURIComponent(logId)}`)).pipe(
+        Effect.flatMap(({ text }) => text),
+        Effect.flatMap((text) => {
+          const entry = GatewayLog.fromWire(resultOf(text))
+          return typeof entry === "string"
+            ? fail("getLog", new GatewayError.UnexpectedAnswer({ description: entry, info: ResponseInfo.empty }))
+            : Effect.succeed(entry)
+        })
+      ),
+
+    patchLog: (logId, feedback) => {
+      const problem = GatewayLog.problemOf(feedback)
+      return problem === undefined
+        ? log(
+          "patchLog",
+          HttpClientRequest.patch(`${logs}/${encodeURIComponent(logId)}`).pipe(
+            HttpClientRequest.bodyJsonUnsafe(feedback)
+          )
+        ).pipe(Effect.flatMap(({ text }) => text), Effect.asVoid)
+        : fail("patchLog", new GatewayError.InvalidRequest({ description: problem, info: ResponseInfo.empty }))
+    }
+  }
+}
+
+/** Headers of ours and of the providers that hold secrets; Effect redacts `authorization` and `x-api-key` by itself. */
+const secretHeaders = ["cf-aig-authorization", "cf-aig-metadata", "api-key", "x-goog-api-key", "xi-api-key"]
+
+const toResponse = (
+  response: HttpClientResponse.HttpClientResponse,
+  options: { readonly method: string; readonly steps: ReadonlyArray<Step>; readonly secret: string | undefined }
+): Effect.Effect<GatewayResponse, GatewayError.GatewayError> => {
+  const { headers, status } = response
+  const info = ResponseInfo.fromHeaders(headers, options.steps[Number(headers["cf-aig-step"] ?? 0)])
+  const cut = (error: HttpClientError.HttpClientError) => failed(options.method, error, info)
+  const text = Effect.mapError(response.text, cut)
+  if (status >= 200 && status < 300) {
+    return Effect.succeed({ status, headers, info, text, stream: Stream.mapError(response.stream, cut) })
+  }
+  return Effect.flatMap(Effect.zip(text, Clock.currentTimeMillis), ([body, now]) => {
+    const clean = scrub(body, options.steps)
+    return Effect.fail(
+      GatewayError.fromAnswer({
+        method: options.method,
+        status,
+        headers,
+        body: options.secret === undefined ? clean : clean.replaceAll(options.secret, "<redacted>"),
+        info,
+        now
+      })
+    )
+  })
+}
+
+const failed = (method: string, error: HttpClientError.HttpClientError, info?: ResponseInfo.ResponseInfo) => {
+  const { reason } = error
+  const cause = "cause" in reason ? reason.cause : undefined
+  const why = cause instanceof Error ? deepest(cause).message : reason.description ?? reason._tag
+  return GatewayError.transportFailed({
+    method,
+    description: info === undefined ? `no answer: ${why}` : `the connection was cut while the answer was read: ${why}`,
+    // Not the HttpClientError itself: it holds the request, and with it the headers.
+    ...(cause === undefined ? {} : { cause }),
+    info
+  })
+}
+
+/** `fetch` says "fetch failed"; what failed is in its cause. */
+const deepest = (error: Error): Error => error.cause instanceof Error ? deepest(error.cause) : error
+
+const resultOf = (text: string): unknown => {
+  try {
+    return JSON.parse(text).result
+  } catch {
+    return undefined
+  }
+}
+
+const fail = (method: string, reason: GatewayError.Reason) =>
+  Effect.fail(new GatewayError.GatewayError({ method, reason }))
