@@ -10,5 +10,6 @@ export { AiGatewayClient, type Feedback, type GatewayLog, type GatewayResponse, 
 export * as AiGatewayHttp from "./AiGatewayHttp.ts"
 export * as GatewayError from "./client/GatewayError.ts"
 export * as ResponseInfo from "./client/ResponseInfo.ts"
+export * as Metrics from "./Metrics.ts"
 export * as Parameters from "./model/Parameters.ts"
 export * as Sse from "./Sse.ts"

@@ -12,7 +12,6 @@ import * as AiError from "effect/unstable/ai/AiError"
 import * as IdGenerator from "effect/unstable/ai/IdGenerator"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import type * as Response from "effect/unstable/ai/Response"
-import * as Telemetry from "effect/unstable/ai/Telemetry"
 import { GatewayError } from "../client/GatewayError.ts"
 import type { GatewayResponse, Step, Transport } from "../client/Transport.ts"
 import * as AiErrors from "./AiErrors.ts"
@@ -21,6 +20,7 @@ import type { JsonRecord } from "./Json.ts"
 import * as Parameters from "./Parameters.ts"
 import * as PartStream from "./PartStream.ts"
 import { joinDeltas, PartWriter } from "./PartWriter.ts"
+import * as telemetry from "./telemetry.ts"
 import * as WorkersAi from "./WorkersAi.ts"
 
 /**
@@ -110,7 +110,7 @@ export const make = Effect.fnUntraced(function*<R>(
         options,
         stream: method === "streamText"
       }
-      annotateRequest(request)
+      telemetry.annotateRequest(request)
       const built = problem === undefined ? codec.step(request) : Result.fail(problem)
       if (Result.isFailure(built)) return Effect.fail(toAiError(method, built.failure))
       const step = built.success
@@ -146,7 +146,7 @@ const startAnswer = (
   origin: AiErrors.Origin,
   response: GatewayResponse
 ): Effect.Effect<Answer, never, IdGenerator.IdGenerator> =>
-  Effect.map(idPrefix(request), (idPrefix): Answer => {
+  Effect.map(Effect.zip(idPrefix(request), Effect.context<never>()), ([idPrefix, context]): Answer => {
     const { options } = request
     const writer = new PartWriter({
       tools: options.toolChoice === "none" ? noTools : new Set(options.tools.map((tool) => tool.name)),
@@ -168,7 +168,7 @@ const startAnswer = (
       }),
       failure: (cause) =>
         toAiError(method, cause instanceof GatewayError ? AiErrors.fromGatewayError(cause, origin) : cause),
-      onFinish: (finish) => annotateFinish(request, response, finish)
+      onFinish: (finish) => telemetry.annotateFinish(request, response.info, finish, context)
     }
   })
 
@@ -211,38 +211,4 @@ const publicHeaders = (headers: GatewayResponse["headers"]): { readonly [name: s
     if (value !== undefined && /^(cf-ai|x-ratelimit-|content-type$|retry-after)/.test(name)) kept[name] = value
   }
   return kept
-}
-
-const annotateRequest = ({ model, options, parameters, provider }: Request): void =>
-  Telemetry.addGenAIAnnotations(options.span, {
-    system: provider,
-    operation: { name: "chat" },
-    request: {
-      model,
-      temperature: parameters.temperature,
-      topP: parameters.topP,
-      topK: parameters.topK,
-      maxTokens: parameters.maxTokens,
-      frequencyPenalty: parameters.frequencyPenalty,
-      presencePenalty: parameters.presencePenalty,
-      stopSequences: parameters.stop,
-      seed: parameters.seed
-    }
-  })
-
-const annotateFinish = (
-  { model, options: { span } }: Request,
-  { info }: GatewayResponse,
-  finish: Response.FinishPartEncoded
-): void => {
-  Telemetry.addGenAIAnnotations(span, {
-    response: { model: info.model ?? model, finishReasons: [finish.reason] },
-    usage: {
-      inputTokens: finish.usage.inputTokens.total,
-      outputTokens: finish.usage.outputTokens.total
-    }
-  })
-  if (info.logId !== null) span.attribute("ai_gateway.log_id", info.logId)
-  if (info.cacheStatus !== null) span.attribute("ai_gateway.cache_status", info.cacheStatus)
-  if (info.step !== null) span.attribute("ai_gateway.step", info.step)
 }

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -11,6 +12,7 @@ import * as Tool from "effect/unstable/ai/Tool"
 import * as Toolkit from "effect/unstable/ai/Toolkit"
 import * as ResponseInfo from "../../src/client/ResponseInfo.ts"
 import type { Transport } from "../../src/client/Transport.ts"
+import * as Metrics from "../../src/Metrics.ts"
 import * as GatewayLanguageModel from "../../src/model/LanguageModel.ts"
 import * as Parameters from "../../src/model/Parameters.ts"
 import * as WorkersAi from "../../src/model/WorkersAi.ts"
@@ -382,6 +384,23 @@ describe("LanguageModel", () => {
       yield* service.generateText({ prompt: "hi" }).pipe(Effect.provideService(Setting, "used"))
       assert.deepStrictEqual(seen, ["acme built", "acme used"])
     }))
+
+  it.effect("counts tokens where metrics are wanted", () =>
+    Effect.gen(function*() {
+      const ask = LanguageModel.generateText({ prompt: "hi" }).pipe(Effect.provide(layer(answered())))
+      yield* ask
+      yield* Effect.provide(ask, Metrics.layer)
+      const counted = (type: string) =>
+        Metric.value(Metric.withAttributes(Metrics.tokenUsage, {
+          "gen_ai.operation.name": "chat",
+          "gen_ai.provider.name": "workers-ai",
+          "gen_ai.request.model": model,
+          "gen_ai.token.type": type
+        }))
+      const [input, output] = [yield* counted("input"), yield* counted("output")]
+      assert.deepStrictEqual([input.count, output.count], [1, 1])
+      assert.isAbove(input.sum, 0)
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
   it.effect("takes parameters that are set around a call, over those of the model, and checks them", () =>
     Effect.gen(function*() {
