@@ -26,12 +26,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as EmbeddingModel from "effect/unstable/ai/EmbeddingModel"
 import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type * as HttpClient from "effect/unstable/http/HttpClient"
 import * as BindingTransport from "./client/BindingTransport.ts"
 import type { GatewayError } from "./client/GatewayError.ts"
 import type { Feedback, GatewayLog } from "./client/GatewayLog.ts"
 import type { GatewayResponse, GatewayTransport, Step } from "./client/Transport.ts"
 import type * as GatewayEmbeddingModel from "./model/EmbeddingModel.ts"
 import type * as GatewayLanguageModel from "./model/LanguageModel.ts"
+import type { ProviderName } from "./model/Providers.ts"
 
 export type { Feedback, GatewayLog } from "./client/GatewayLog.ts"
 export type { GatewayResponse, Step } from "./client/Transport.ts"
@@ -79,6 +81,12 @@ export interface AiGatewayClient<R = never> {
   readonly embeddingModel: (
     options: GatewayEmbeddingModel.Options
   ) => Layer.Layer<EmbeddingModel.EmbeddingModel | EmbeddingModel.Dimensions, never, R>
+  /**
+   * Effect's `HttpClient`, routed through the gateway to one provider, for code that speaks the provider's API itself.
+   *
+   * URLs may be the provider's own or just paths; only POST requests with a JSON body go through the gateway.
+   */
+  readonly httpClient: (provider: ProviderName) => Layer.Layer<HttpClient.HttpClient, never, R>
 }
 
 /**
@@ -112,7 +120,16 @@ export const make = <R>(options: {
       Layer.unwrap(Effect.map(
         Effect.promise(() => import("./model/EmbeddingModel.ts")),
         (EmbeddingModel) => EmbeddingModel.layer(transport, options)
-      ))
+      )),
+    httpClient: (provider) =>
+      Layer.unwrap(Effect.promise(async () => {
+        const [ProviderHttpClient, Providers] = await Promise.all([
+          import("./client/ProviderHttpClient.ts"),
+          import("./model/Providers.ts")
+        ])
+        const slug = Providers.slugOf(provider) ?? provider
+        return ProviderHttpClient.layer(transport, { slug, basePath: Providers.get(slug)?.basePath ?? "" })
+      }))
   }
 }
 

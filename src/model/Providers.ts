@@ -31,6 +31,8 @@ export interface Provider {
   readonly key: KeyHeader
   /** Other names in use: of Cloudflare's model catalog, of the `compat` endpoint, of the provider itself. */
   readonly aliases?: ReadonlyArray<string> | undefined
+  /** The part of the provider's own URLs that the gateway puts there by itself. */
+  readonly basePath?: string | undefined
   /** Path of its embeddings below the slug; absent where it has none that we speak. */
   readonly embeddings?: string | undefined
 }
@@ -43,7 +45,7 @@ const bearer: KeyHeader = { name: "authorization", scheme: "Bearer" }
  */
 export const providers = {
   "workers-ai": { format: "workers-ai", key: bearer, embeddings: "" },
-  openai: { format: "openai-chat", key: bearer, embeddings: "embeddings" },
+  openai: { format: "openai-chat", key: bearer, basePath: "v1", embeddings: "embeddings" },
   anthropic: { format: "anthropic", key: { name: "x-api-key" } },
   "google-ai-studio": {
     format: "google",
@@ -52,18 +54,18 @@ export const providers = {
     embeddings: "v1beta/models"
   },
   "google-vertex-ai": { format: "google", key: bearer, aliases: ["google-vertex", "vertex", "vertex-ai"] },
-  groq: { format: "openai-chat", key: bearer },
+  groq: { format: "openai-chat", key: bearer, basePath: "openai/v1" },
   mistral: { format: "openai-chat", key: bearer, embeddings: "v1/embeddings" },
   deepseek: { format: "openai-chat", key: bearer },
-  grok: { format: "openai-chat", key: bearer, aliases: ["xai", "x-ai"] },
-  openrouter: { format: "openai-chat", key: bearer },
+  grok: { format: "openai-chat", key: bearer, basePath: "v1", aliases: ["xai", "x-ai"] },
+  openrouter: { format: "openai-chat", key: bearer, basePath: "api" },
   "perplexity-ai": { format: "openai-chat", key: bearer, aliases: ["perplexity"] },
   cerebras: { format: "openai-chat", key: bearer },
-  fireworks: { format: "openai-chat", key: bearer },
+  fireworks: { format: "openai-chat", key: bearer, basePath: "inference/v1" },
   "azure-openai": { format: "openai-chat", key: { name: "api-key" }, aliases: ["azure"] },
   cohere: { format: "cohere", key: bearer, embeddings: "v2/embed" },
   baseten: { format: "openai-chat", key: bearer },
-  huggingface: { format: "openai-chat", key: bearer, aliases: ["hugging-face"] },
+  huggingface: { format: "openai-chat", key: bearer, basePath: "models", aliases: ["hugging-face"] },
   parallel: { format: "openai-chat", key: { name: "x-api-key" } },
   compat: { format: "openai-chat", key: bearer, embeddings: "embeddings" }
 } as const satisfies { readonly [slug: string]: Provider }
