@@ -15,7 +15,7 @@ import type * as AiResponse from "effect/unstable/ai/Response"
 import type { Transport } from "../src/client/Transport.ts"
 import * as webResponse from "../src/client/webResponse.ts"
 import * as EventScanner from "../src/model/EventScanner.ts"
-import * as GatewayLanguageModel from "../src/model/LanguageModel.ts"
+import * as GatewayModel from "../src/model/GatewayModel.ts"
 import * as Utf8 from "../src/model/Utf8.ts"
 
 const deltas = Number(process.argv[2] ?? 20_000)
@@ -75,7 +75,7 @@ const transport: Transport<never> = {
   send: (steps) => Effect.suspend(() => webResponse.fromWeb(respond(), { method: "send", steps }))
 }
 
-const ours = GatewayLanguageModel.layer(transport, { model })
+const ours = GatewayModel.layer(transport, { model })
 
 const alchemy = AlchemyModel.makeLanguageModelLayer({
   model,

@@ -32,7 +32,7 @@ import type { GatewayError } from "./client/GatewayError.ts"
 import type { Feedback, GatewayLog } from "./client/GatewayLog.ts"
 import type { GatewayResponse, GatewayTransport, Step } from "./client/Transport.ts"
 import type * as GatewayEmbeddingModel from "./model/EmbeddingModel.ts"
-import type * as GatewayLanguageModel from "./model/LanguageModel.ts"
+import type * as GatewayModel from "./model/GatewayModel.ts"
 import type { ProviderName } from "./model/Providers.ts"
 
 export type { Feedback, GatewayLog } from "./client/GatewayLog.ts"
@@ -70,9 +70,10 @@ export interface AiGatewayClient<R = never> {
   /**
    * A model behind the gateway as a Layer of Effect's `LanguageModel`.
    *
-   * `model` is a Workers AI id such as `@cf/meta/llama-3.1-8b-instruct`.
+   * `model` alone is a Workers AI id (`@cf/...`), `provider/model` or a dynamic route (`dynamic/...`); with `provider`
+   * it is that provider's own id, and `parameters`, `providerOptions` and `apiKey` are typed for it.
    */
-  readonly model: (options: GatewayLanguageModel.Options) => Layer.Layer<LanguageModel.LanguageModel, never, R>
+  readonly model: (options: GatewayModel.Options) => Layer.Layer<LanguageModel.LanguageModel, never, R>
   /**
    * An embedding model behind the gateway as a Layer of Effect's `EmbeddingModel` and its `Dimensions`.
    *
@@ -113,8 +114,8 @@ export const make = <R>(options: {
     // Loaded when a model is first built, so that a Worker's start does not evaluate streams and codecs.
     model: (options) =>
       Layer.unwrap(Effect.map(
-        Effect.promise(() => import("./model/LanguageModel.ts")),
-        (LanguageModel) => LanguageModel.layer(transport, options)
+        Effect.promise(() => import("./model/GatewayModel.ts")),
+        (GatewayModel) => GatewayModel.layer(transport, options)
       )),
     embeddingModel: (options) =>
       Layer.unwrap(Effect.map(

@@ -216,8 +216,9 @@ export const fromAnswer = (options: {
   readonly info?: ResponseInfo.ResponseInfo | undefined
   readonly now: number
 }): GatewayError => {
-  const { code, message } = readEnvelope(options.body)
-  const retryAfter = readRetryAfter(options.headers, options.now)
+  const envelope = readEnvelope(options.body)
+  const { code, message } = envelope
+  const retryAfter = readRetryAfter(options.headers, options.now) ?? envelope.retryAfter
   const advice = code === undefined ? undefined : adviceByCode[code]
   const said = message ??
     (options.body.trim() === "" ? "the answer has no body" : `the answer says: ${excerpt(options.body)}`)
@@ -284,19 +285,40 @@ const makeReason = (status: number, code: number | undefined, common: ReasonFiel
   return new UnexpectedAnswer(common)
 }
 
-const readEnvelope = (body: string): { readonly code: number | undefined; readonly message: string | undefined } => {
+interface Envelope {
+  readonly code?: number | undefined
+  readonly message?: string | undefined
+  readonly retryAfter?: Duration.Duration | undefined
+}
+
+const readEnvelope = (body: string): Envelope => {
   let json: unknown
   try {
     json = JSON.parse(body)
   } catch {
-    return { code: undefined, message: undefined }
+    return {}
   }
-  if (!isRecord(json)) return { code: undefined, message: undefined }
+  // Google answers a stream that failed with a list of one error.
+  if (Array.isArray(json)) json = json[0]
+  if (!isRecord(json)) return {}
   const first = [json["error"], json["errors"]].map((list) => Array.isArray(list) ? list[0] : list).find(isRecord)
-  const code = [json["internalCode"], first?.["code"]].find((_) => typeof _ === "number")
-  const message = [first?.["message"], json["description"], json["message"], json["error"]]
-    .find((_): _ is string => typeof _ === "string" && _ !== "")
-  return { code, message }
+  return {
+    code: [json["internalCode"], first?.["code"]].find((_) => typeof _ === "number"),
+    message: [first?.["message"], json["description"], json["message"], json["error"]]
+      .find((_): _ is string => typeof _ === "string" && _ !== ""),
+    retryAfter: readRetryInfo(first?.["details"])
+  }
+}
+
+/** Google's `RetryInfo`: `{"retryDelay": "3.5s"}` among the error's details. */
+const readRetryInfo = (details: unknown): Duration.Duration | undefined => {
+  if (!Array.isArray(details)) return undefined
+  for (const detail of details) {
+    const delay = isRecord(detail) ? detail["retryDelay"] : undefined
+    const seconds = typeof delay === "string" && /^[\d.]+s$/.test(delay) ? Number(delay.slice(0, -1)) : NaN
+    if (Number.isFinite(seconds)) return Duration.seconds(seconds)
+  }
+  return undefined
 }
 
 const isRecord = (u: unknown): u is { readonly [key: string]: unknown } =>

@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+import type * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -32,7 +34,7 @@ export const fromWeb = (
       info
     })
   const { body } = response
-  const stream = body === null ? Stream.empty : Stream.fromReadableStream({ evaluate: () => body, onError: cut })
+  const stream = body === null ? Stream.empty : readStream(body, cut)
   const text = body === null ? Effect.succeed("") : readText(body, cut)
   if (response.ok) return Effect.succeed({ status: response.status, headers, info, stream, text })
   return Effect.flatMap(Effect.zip(text, Clock.currentTimeMillis), ([body, now]) =>
@@ -47,6 +49,30 @@ export const fromWeb = (
       })
     ))
 }
+
+/**
+ * As `Stream.fromReadableStream`, with one callback per read instead of a promise wrapped in three effects: reads are
+ * what a stream of single events spends its time on.
+ */
+const readStream = (
+  body: ReadableStream<Uint8Array>,
+  cut: (cause: unknown) => GatewayError.GatewayError
+): Stream.Stream<Uint8Array, GatewayError.GatewayError> =>
+  Stream.unwrap(Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => body.getReader()),
+      (reader) => Effect.promise(() => reader.cancel().catch(() => undefined))
+    ),
+    (reader) =>
+      Stream.fromPull(Effect.succeed(
+        Effect.callback<Arr.NonEmptyReadonlyArray<Uint8Array>, GatewayError.GatewayError | Cause.Done>((resume) => {
+          reader.read().then(
+            ({ done, value }) => resume(done ? Cause.done() : Effect.succeed([value])),
+            (cause) => resume(Effect.fail(cut(cause)))
+          )
+        })
+      ))
+  ))
 
 /** A loop over the reader: an Effect stream, which most answers do not need, would cost more than the request itself. */
 const readText = (

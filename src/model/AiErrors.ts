@@ -139,6 +139,8 @@ const kindByTag: { readonly [Tag in GatewayError.Reason["_tag"]]: Kind } = {
 
 /** What providers write into `error.type` or `error.code`, where it says more than the status does. */
 const kindByType: { readonly [type: string]: Kind } = {
+  API_KEY_INVALID: "authentication",
+  API_KEY_SERVICE_BLOCKED: "authentication",
   authentication_error: "authentication",
   content_filter: "contentPolicy",
   content_policy_violation: "contentPolicy",
@@ -156,8 +158,11 @@ const kindByType: { readonly [type: string]: Kind } = {
 const kindByProvider = (body: string | undefined, status: number | undefined): Kind | undefined => {
   // Most answers have no body that could say more; a quota or a filter can hide behind 4xx only.
   if (body === undefined || status === undefined || !body.includes("\"error\"")) return undefined
-  const error = record(record(parse(body))["error"])
-  for (const type of [text(error["code"]), text(error["type"])]) {
+  const json = parse(body)
+  const error = record(record(Array.isArray(json) ? json[0] : json)["error"])
+  // Google has its words in `status` and in the details: API_KEY_INVALID comes with 400 and INVALID_ARGUMENT.
+  const details = Array.isArray(error["details"]) ? error["details"].map((detail) => text(record(detail)["reason"])) : []
+  for (const type of [...details, text(error["code"]), text(error["type"])]) {
     const kind = type !== undefined && Object.hasOwn(kindByType, type) ? kindByType[type] : undefined
     // "invalid_request_error" is also the type of OpenAI's 401 and 429: there the status says more.
     if (kind !== undefined && (kind !== "invalidRequest" || status === 400 || status >= 500)) return kind

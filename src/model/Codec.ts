@@ -61,6 +61,10 @@ export interface Reader {
   readonly event: (data: string, event: string) => void
   /** The whole answer as JSON, also when a stream was asked for and the model did not stream. */
   readonly body: (json: unknown) => void
+  /** Starts to read a stream that is one JSON array, piece by piece; a reader without this gets such a body whole. */
+  readonly array?: (() => { readonly push: (text: string) => void; readonly end: () => void }) | undefined
+  /** A line of an event stream that is no field of one: some gateways and providers write a bare JSON error there. */
+  readonly stray?: ((line: string) => void) | undefined
   /** The stream's body is over: decides whether the answer is whole or was cut. */
   readonly end: () => void
 }

@@ -22,14 +22,17 @@ export interface EventScanner {
  *
  * Lines end with LF, CRLF or CR; `data:` may lack its space; several data lines join with LF; comments, `id:`,
  * `retry:` and unknown fields are skipped. Each character is looked at once: the unfinished line is kept in
- * pieces that are joined when its end has come.
+ * pieces that are joined when its end has come. `onStray` sees the skipped lines.
  *
  * Source: HTML standard, "Parsing an event stream"; section 10.0 of the wire reference for the tolerance.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (onEvent: (data: string, event: string) => void): EventScanner => {
+export const make = (
+  onEvent: (data: string, event: string) => void,
+  onStray?: ((line: string) => void) | undefined
+): EventScanner => {
   let pieces: Array<string> = []
   let afterCr = false
   let event = ""
@@ -65,7 +68,7 @@ export const make = (onEvent: (data: string, event: string) => void): EventScann
       event = text.slice(text.charCodeAt(start + 6) === space ? start + 7 : start + 6, end)
     } else if (end - start === 4 && text.startsWith("data", start)) {
       addData("")
-    }
+    } else if (onStray !== undefined) onStray(text.slice(start, end))
   }
 
   const endLine = (text: string, start: number, end: number): void => {

@@ -5,7 +5,6 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as AiError from "effect/unstable/ai/AiError"
@@ -21,33 +20,6 @@ import * as Parameters from "./Parameters.ts"
 import * as PartStream from "./PartStream.ts"
 import { joinDeltas, PartWriter } from "./PartWriter.ts"
 import * as telemetry from "./telemetry.ts"
-import * as WorkersAi from "./WorkersAi.ts"
-
-/**
- * @category models
- * @since 0.1.0
- */
-export interface Options {
-  /** The model's id, such as `@cf/meta/llama-3.1-8b-instruct`. */
-  readonly model: string
-  /** Out of range, they fail each request with an `InvalidRequestError` before it is sent. */
-  readonly parameters?: Parameters.Parameters | undefined
-}
-
-/**
- * A language model of Workers AI; failures are `AiError`s with `reason.metadata.aiGateway`.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layer = <R>(
-  transport: Transport<R>,
-  options: Options
-): Layer.Layer<LanguageModel.LanguageModel, never, R> =>
-  Layer.effect(
-    LanguageModel.LanguageModel,
-    make(transport, WorkersAi.codec, { provider: "workers-ai", ...options })
-  )
 
 /**
  * One model of one provider.

@@ -98,30 +98,39 @@ interface Body {
  * HTML page, to a request for a stream. No line of an event stream starts with one of the three.
  */
 const makeBody = (reader: Reader, writer: PartWriter): Body => {
-  const scanner = EventScanner.make((data, event) => {
-    if (!writer.done) reader.event(data, event)
-  })
+  const scanner = EventScanner.make(
+    (data, event) => {
+      if (!writer.done) reader.event(data, event)
+    },
+    reader.stray && ((line) => reader.stray?.(line))
+  )
   let pieces: Array<string> = []
   let shape: "unknown" | "events" | "whole" = "unknown"
+  /** Takes over where the reader reads an array piece by piece. */
+  let array: Body | undefined
 
   return {
     push(text) {
       if (shape === "events") return scanner.push(text)
+      if (array !== undefined) return array.push(text)
       pieces.push(text)
       if (shape === "unknown") {
         const first = text.trimStart()[0]
         if (first === undefined) return
         shape = first === "{" || first === "[" || first === "<" ? "whole" : "events"
-        if (shape === "events") {
-          scanner.push(pieces.join(""))
+        if (first === "[") array = reader.array?.()
+        if (shape === "events" || array !== undefined) {
+          const body = array ?? scanner
+          body.push(pieces.join(""))
           pieces = []
         }
       }
     },
     end() {
-      if (shape === "whole") return readWhole(pieces.join(""), reader, writer)
+      if (shape === "whole" && array === undefined) return readWhole(pieces.join(""), reader, writer)
       if (writer.done) return
-      scanner.end()
+      const body = array ?? scanner
+      body.end()
       // The last event was cut off, and that is what has to be said of the stream.
       if (writer.failure instanceof AiError.InvalidOutputError) writer.failure = undefined
       if (!writer.done) reader.end()

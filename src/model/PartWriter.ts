@@ -57,6 +57,8 @@ export class PartWriter {
   finished: Response.FinishPartEncoded | undefined
   /** The codec has recognised something, be it an empty text. */
   readable = false
+  /** Brings the arguments of a call from the provider's schema dialect into the tool's own encoding; a codec sets it. */
+  toolParams: ((name: string, params: unknown) => unknown) | undefined
 
   private readonly options: Options
   private readonly calls: ToolCalls.ToolCalls
@@ -84,6 +86,11 @@ export class PartWriter {
 
   get hasFinishReason(): boolean {
     return this.finishReason !== undefined
+  }
+
+  /** The id of the newest tool call, for wires whose results do not name their call. */
+  get lastCallId(): string | undefined {
+    return this.calls.last?.id
   }
 
   get offersTools(): boolean {
@@ -382,7 +389,9 @@ export class PartWriter {
       type: "tool-call",
       id: call.id,
       name: call.name ?? "",
-      params,
+      params: this.toolParams === undefined || call.providerExecuted
+        ? params
+        : this.toolParams(call.name ?? "", params),
       providerExecuted: call.providerExecuted,
       metadata: call.metadata ?? noMetadata
     }
@@ -412,13 +421,10 @@ export const joinDeltas = (parts: ReadonlyArray<Response.StreamPartEncoded>): Ar
         joined += part.delta
         break
       case "text-end":
+        whole.push({ ...base, type: "text", text: joined, metadata: { ...metadata, ...part.metadata } })
+        break
       case "reasoning-end":
-        whole.push({
-          ...base,
-          type: part.type === "text-end" ? "text" : "reasoning",
-          text: joined,
-          metadata: { ...metadata, ...part.metadata }
-        })
+        whole.push({ ...base, type: "reasoning", text: joined, metadata: { ...metadata, ...part.metadata } })
         break
       case "tool-params-start":
       case "tool-params-delta":

@@ -24,6 +24,8 @@ export interface Fragment {
   readonly name: string | undefined
   /** A piece of JSON text, or the arguments themselves. */
   readonly arguments: string | JsonRecord | undefined
+  /** The text is a piece and never all of it so far, which a piece of nested JSON can look like. */
+  readonly incremental?: boolean | undefined
   /** The provider runs the tool itself; its result is a part of the answer. */
   readonly providerExecuted?: boolean | undefined
   /** Goes onto the tool call part, and from there into the next prompt: signatures, for instance. */
@@ -124,7 +126,7 @@ export const make = (idPrefix: string): ToolCalls => {
       call.name ??= fragment.name
       if (fragment.providerExecuted === true) call.providerExecuted = true
       if (fragment.metadata !== undefined) call.metadata = { ...call.metadata, ...fragment.metadata }
-      return addArguments(call, fragment.arguments)
+      return addArguments(call, fragment)
     }
   }
 }
@@ -204,14 +206,18 @@ const continues = (call: Call, fragment: Fragment): boolean => {
     JSON.stringify(fragment.arguments) === call.arguments
 }
 
-const addArguments = (call: Call, given: Fragment["arguments"]): Call | AiError.InvalidOutputError => {
+const addArguments = (
+  call: Call,
+  { arguments: given, incremental }: Fragment
+): Call | AiError.InvalidOutputError => {
   if (given === undefined || given === "") return call
   const piece = typeof given === "string" ? given : JSON.stringify(given)
   const before = call.arguments
   // Increments, or all of the text so far again: an increment cannot start with a whole "{..." that is open.
-  const more = before !== "" && piece.length >= before.length && before.startsWith("{") && piece.startsWith(before)
-    ? piece.slice(before.length)
-    : piece
+  const more =
+    !incremental && before !== "" && piece.length >= before.length && before.startsWith("{") && piece.startsWith(before)
+      ? piece.slice(before.length)
+      : piece
   if (typeof given !== "string") call.whole = true
   if (more === "" || (call.ended && more.trim() === "")) return call
   if (call.ended || (call.whole && before !== "")) {

@@ -7,32 +7,26 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import * as AiError from "effect/unstable/ai/AiError"
-import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as AiErrors from "./AiErrors.ts"
 import * as ChatChoices from "./ChatChoices.ts"
 import * as ChatMessages from "./ChatMessages.ts"
+import * as ChatTools from "./ChatTools.ts"
 import type { Codec, ReadContext, Reader, Request } from "./Codec.ts"
 import { excerpt, isRecord, type JsonRecord, parse, text } from "./Json.ts"
 import type { Parameters } from "./Parameters.ts"
 import * as TextTemplate from "./TextTemplate.ts"
+import * as ThinkTags from "./ThinkTags.ts"
 import * as ToolCalls from "./ToolCalls.ts"
 
 /**
- * Schema and codec of structured output.
- *
- * Workers AI takes any JSON schema and enforces it while it decodes, so optional keys stay optional and nothing is
- * rewritten as for OpenAI's subset, whose required-but-nullable keys small models fill with inventions. What comes
- * back is JSON, so the codec is the schema's JSON codec (dates, big integers and the like are texts there).
+ * Schema and codec of structured output: Workers AI takes any JSON schema and enforces it while it decodes.
  *
  * @category codecs
  * @since 0.1.0
  */
-export const codecTransformer: LanguageModel.CodecTransformer = (schema) => {
-  const codec = Schema.toCodecJson(schema)
-  return { codec, jsonSchema: LanguageModel.defaultCodecTransformer(codec).jsonSchema }
-}
+export const codecTransformer: LanguageModel.CodecTransformer = ChatTools.jsonTransformer
 
 /**
  * @category codecs
@@ -54,12 +48,17 @@ export const codec: Codec = {
 const body = ({ options, parameters, providerOptions, stream }: Request, problems: Array<AiError.AiErrorReason>) => ({
   messages: ChatMessages.messages(options.prompt, problems),
   ...(options.tools.length === 0 ? {} : {
-    tools: ChatMessages.functionTools(options.tools, codecTransformer, problems),
-    tool_choice: ChatMessages.toolChoice(options.toolChoice)
+    tools: ChatTools.functionTools(options.tools, codecTransformer, problems),
+    tool_choice: ChatTools.toolChoice(options.toolChoice)
   }),
   // The bare schema: OpenAI's wrapper of name, schema and strict breaks native models (wire reference, 1.7).
   ...(options.responseFormat.type === "json"
-    ? { response_format: { type: "json_schema", json_schema: jsonSchema(options.responseFormat.schema, problems) } }
+    ? {
+      response_format: {
+        type: "json_schema",
+        json_schema: ChatTools.jsonSchema(options.responseFormat.schema, codecTransformer, problems)
+      }
+    }
     : {}),
   ...wireParameters(parameters),
   // Without the option most models leave usage out of a stream.
@@ -89,26 +88,10 @@ const wireParameters = (parameters: Parameters): JsonRecord => {
   return wire
 }
 
-const jsonSchemas = new WeakMap<Schema.Top, unknown>()
-
-const jsonSchema = (schema: Schema.Top, problems: Array<AiError.AiErrorReason>): unknown => {
-  const known = jsonSchemas.get(schema)
-  if (known !== undefined) return known
-  try {
-    const made = codecTransformer(schema).jsonSchema
-    jsonSchemas.set(schema, made)
-    return made
-  } catch (error) {
-    problems.push(
-      new AiError.UnsupportedSchemaError({ description: error instanceof Error ? error.message : String(error) })
-    )
-    return undefined
-  }
-}
-
 class WorkersAiReader implements Reader {
   private readonly context: ReadContext
   private readonly template = TextTemplate.make()
+  private readonly tags: ThinkTags.ThinkTags
   private events = 0
   /** Text that may turn out to be a tool call; see {@link nativeText}. */
   private held = ""
@@ -118,12 +101,13 @@ class WorkersAiReader implements Reader {
   constructor(context: ReadContext) {
     this.context = context
     this.nativeIs = context.writer.offersTools ? "unknown" : "prose"
+    this.tags = ThinkTags.make(context.writer, thinkTags(context))
   }
 
   event(data: string): void {
     const { writer } = this.context
     const known = this.template.match(data)
-    if (known !== undefined) return writer.text(known)
+    if (known !== undefined) return this.tags.text(known)
     if (data.startsWith("[DONE]")) return this.finish()
     const json = parse(data)
     if (json === undefined) {
@@ -151,12 +135,14 @@ class WorkersAiReader implements Reader {
     // What is held of a stream that was cut is text: no tool must run for half an answer.
     if (writer.hasFinishReason) this.release()
     else this.releaseAsText()
+    this.tags.end()
     writer.endOfBody(() => cut("the stream was cut: neither [DONE] nor a finish reason came"))
   }
 
   private finish(): void {
     const { writer } = this.context
     this.release()
+    this.tags.end()
     if (this.events > 0 && !writer.readable) {
       return writer.fail(
         new AiError.InvalidOutputError({
@@ -181,7 +167,7 @@ class WorkersAiReader implements Reader {
     if (choice !== undefined) {
       const delta = choice["delta"] ?? choice["message"]
       if (isRecord(delta)) {
-        mirrored = ChatChoices.readDelta(delta, writer)
+        mirrored = ChatChoices.readDelta(delta, writer, this.tags)
         // Text and fragments can stand in both places; each is taken once.
         if (Array.isArray(delta["tool_calls"])) {
           calls = undefined
@@ -196,6 +182,7 @@ class WorkersAiReader implements Reader {
     }
     if (Array.isArray(calls) && calls.length > 0) {
       this.hasCalls = true
+      this.tags.interrupt()
       ChatChoices.readToolCalls(calls, writer)
     }
     if (finishReason === "error") return this.fail(reasonOf({ error: "the model stopped with an error" }))
@@ -208,8 +195,8 @@ class WorkersAiReader implements Reader {
    */
   private nativeText(text: string): void {
     const { writer } = this.context
-    if (this.nativeIs === "prose") return writer.text(text)
     writer.readable = true
+    if (this.nativeIs === "prose") return this.tags.text(text)
     this.held += text
     const first = this.nativeIs === "json" ? undefined : text.trimStart()[0]
     if (first === undefined) return
@@ -232,11 +219,21 @@ class WorkersAiReader implements Reader {
   private releaseAsText(): void {
     const text = this.held
     this.held = ""
-    if (text !== "") this.context.writer.text(text)
+    if (text !== "") this.tags.text(text)
   }
 
   private fail(reason: AiError.AiErrorReason): void {
     this.releaseAsText()
+    this.tags.end()
     this.context.writer.fail(reason)
   }
 }
+
+/**
+ * QwQ's chat template opens the tag itself, so its text starts inside (catalogue of edge cases, RSN-16); where a schema
+ * is enforced or tools are offered the template is another, or the text is no thought.
+ */
+const thinkTags = ({ request, writer }: ReadContext): ThinkTags.Mode =>
+  /\/qwq-/.test(request.model) && request.options.responseFormat.type === "text" && !writer.offersTools
+    ? "inside"
+    : "tags"

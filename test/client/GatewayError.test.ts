@@ -93,6 +93,26 @@ describe("GatewayError", () => {
     assert.isUndefined(error.code)
   })
 
+  it("reads Google's errors, also as a list, with the wait they ask for", () => {
+    const google = {
+      error: {
+        code: 429,
+        message: "Resource has been exhausted",
+        status: "RESOURCE_EXHAUSTED",
+        details: [
+          { "@type": "type.googleapis.com/google.rpc.QuotaFailure" },
+          { "@type": "type.googleapis.com/google.rpc.RetryInfo", retryDelay: "3.5s" }
+        ]
+      }
+    }
+    for (const body of [google, [google]]) {
+      const error = answer(429, body)
+      assert.strictEqual(error.reason._tag, "RateLimited")
+      assert.include(error.message, "exhausted")
+      assert.strictEqual(error.retryAfter === undefined ? 0 : Duration.toMillis(error.retryAfter), 3500)
+    }
+  })
+
   it("quotes the beginning of a body that is no JSON, and says so when there is none", () => {
     assert.include(answer(502, "<html><body>Bad gateway</body></html>").message, "<html><body>Bad gateway")
     assert.include(answer(502, "").message, "no body")

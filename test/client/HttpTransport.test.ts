@@ -35,7 +35,8 @@ const client = (respond: (sent: Sent) => Response | Promise<Response>, baseUrl?:
     return respond(request)
   }
   const made = AiGatewayHttp.make({ accountId, gatewayId: "gw", token: Redacted.make(token), baseUrl }).pipe(
-    Effect.provide(FetchHttpClient.layer.pipe(Layer.provideMerge(Layer.succeed(FetchHttpClient.Fetch, fetch))))
+    Effect.provide(FetchHttpClient.layer.pipe(Layer.provideMerge(Layer.succeed(FetchHttpClient.Fetch, fetch)))),
+    Effect.orDie
   )
   return {
     sent,

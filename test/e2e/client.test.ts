@@ -1,88 +1,19 @@
-import { layerRuntime, Runtime } from "@alchemy.run/cloudflare-runtime/core"
-import * as AiBinding from "@alchemy.run/cloudflare-runtime/core/bindings/Ai"
-import * as RemoteBindings from "@alchemy.run/cloudflare-runtime/core/remote-bindings/RemoteBindings"
-import * as api from "@distilled.cloud/cloudflare/ai-gateway"
 import { assert, describe, it } from "@effect/vitest"
-import { PlatformServices } from "alchemy/Util/PlatformServices"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as FetchHttpClient from "effect/unstable/http/FetchHttpClient"
-import * as path from "node:path"
-import { rolldown } from "rolldown"
 import * as AiGatewayClient from "../../src/AiGatewayClient.ts"
 import * as AiGatewayHttp from "../../src/AiGatewayHttp.ts"
 import * as LocalAi from "../../src/client/LocalAi.ts"
 import * as LocalGateway from "../../src/local/LocalGateway.ts"
-import { localCredentials } from "../../src/resource/account.ts"
 import { exercise, type Report } from "../support/exercise.ts"
+import * as workerd from "../support/workerd.ts"
 
-const accountId = "0".repeat(32)
-
-const declareGateway = Effect.gen(function*() {
-  const gateway = yield* LocalGateway.LocalGateway
-  yield* api.createAiGateway({
-    accountId,
-    id: "contract",
-    authentication: true,
-    cacheInvalidateOnUpdate: false,
-    cacheTtl: null,
-    collectLogs: true,
-    rateLimitingInterval: null,
-    rateLimitingLimit: null
-  }).pipe(Effect.provide(localCredentials(Effect.succeed(gateway))))
-  return gateway
-}).pipe(Effect.provide(FetchHttpClient.layer))
-
-/** The Worker as one module, as a bundler gives it to workerd. */
-const bundleWorker = Effect.promise(async () => {
-  const build = await rolldown({
-    input: path.join(import.meta.dirname, "../support/exerciseWorker.ts"),
-    platform: "browser",
-    logLevel: "silent",
-    resolve: { conditionNames: ["workerd", "worker", "import", "default"] }
-  })
-  const { output } = await build.generate({ format: "esm", codeSplitting: false })
-  await build.close()
-  return output[0].code
-})
+const declareGateway = Effect.tap(LocalGateway.LocalGateway, (gateway) => workerd.declare(gateway, "contract"))
 
 /** Runs the report inside workerd, whose own `env.AI` talks to the local gateway. */
-const inWorkerd = Effect.gen(function*() {
-  const gateway = yield* declareGateway
-  const address = new URL(gateway.url).host
-  const emulated = Layer.succeed(
-    RemoteBindings.RemoteBindings,
-    RemoteBindings.RemoteBindings.of({
-      services: [{ name: "local-gateway", external: { address, http: {} } }],
-      api: { register: () => Effect.succeed({ name: "local-gateway" }) }
-    })
-  )
-  const content = yield* bundleWorker
-  return yield* Effect.gen(function*() {
-    const runtime = yield* Runtime
-    const url = yield* runtime.start({
-      name: "client-contract",
-      compatibilityDate: "2026-08-01",
-      compatibilityFlags: [],
-      bindings: [AiBinding.remote("AI")],
-      modules: [{ name: "main.js", type: "ESModule", content }]
-    })
-    return yield* Effect.promise(async () => {
-      const response = await fetch(url)
-      const text = await response.text()
-      if (!response.ok) throw new Error(text)
-      const report: Report = JSON.parse(text)
-      return report
-    })
-  }).pipe(Effect.provide(
-    emulated.pipe(
-      Layer.provideMerge(layerRuntime({ api: { accountId } })),
-      Layer.provide(localCredentials(Effect.succeed(gateway))),
-      Layer.provide(Layer.mergeAll(PlatformServices, FetchHttpClient.layer))
-    )
-  ))
-})
+const inWorkerd = Effect.flatMap(declareGateway, (gateway) =>
+  Effect.flatMap(workerd.start("exerciseWorker.ts", gateway), (url) => workerd.ask<Report>(url, "/")))
 
 const overLocalAi = Effect.gen(function*() {
   const gateway = yield* declareGateway

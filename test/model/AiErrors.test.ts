@@ -94,6 +94,13 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     status: 400,
+    body: provider({ message: "API key not valid", status: "INVALID_ARGUMENT", details: [{ reason: "API_KEY_INVALID" }] }),
+    reason: "AuthenticationError",
+    retryable: false,
+    code: null
+  },
+  {
+    status: 400,
     body: provider({ message: "filtered", code: "content_filter" }),
     reason: "ContentPolicyError",
     retryable: false,

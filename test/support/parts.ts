@@ -15,7 +15,7 @@ import type * as Response from "effect/unstable/ai/Response"
 import * as Tool from "effect/unstable/ai/Tool"
 import * as Toolkit from "effect/unstable/ai/Toolkit"
 import { readFileSync } from "node:fs"
-import * as GatewayLanguageModel from "../../src/model/LanguageModel.ts"
+import * as GatewayModel from "../../src/model/GatewayModel.ts"
 import type { Parameters } from "../../src/model/Parameters.ts"
 import * as StubTransport from "./StubTransport.ts"
 
@@ -29,7 +29,7 @@ export const sse = (...events: ReadonlyArray<unknown>): string =>
 export const model = "@cf/meta/llama-3.1-8b-instruct"
 
 export const layer = (stub: StubTransport.StubTransport, parameters?: Parameters) =>
-  GatewayLanguageModel.layer(stub, { model, parameters })
+  GatewayModel.layer(stub, { model, parameters })
 
 /** Tools whose calls are not resolved: what the codec gave is what comes out. */
 export const tools = Toolkit.make(
