@@ -12,7 +12,7 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as HttpClient from "effect/unstable/http/HttpClient"
 import * as HttpClientError from "effect/unstable/http/HttpClientError"
-import type * as HttpClientRequest from "effect/unstable/http/HttpClientRequest"
+import * as HttpClientRequest from "effect/unstable/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/unstable/http/HttpClientResponse"
 import type { GatewayError } from "./GatewayError.ts"
 import type { GatewayResponse, Step, Transport } from "./Transport.ts"
@@ -70,6 +70,11 @@ export const make = (
         Effect.flatMap((response) => fromResponse(request, response)),
         Effect.catchTag("GatewayError", (error) => fromError(request, error))
       ))
+  ).pipe(
+    // A client needs whole URLs; of a path, only what stands behind this name is used.
+    HttpClient.mapRequest((request) =>
+      /^https?:/.test(request.url) ? request : HttpClientRequest.prependUrl(request, "https://provider.invalid")
+    )
   )
 
 /** Headers that describe the connection or the body, which the gateway makes anew. */

@@ -142,6 +142,7 @@ const kindByType: { readonly [type: string]: Kind } = {
   API_KEY_INVALID: "authentication",
   API_KEY_SERVICE_BLOCKED: "authentication",
   authentication_error: "authentication",
+  billing_error: "quota",
   content_filter: "contentPolicy",
   content_policy_violation: "contentPolicy",
   context_length_exceeded: "invalidRequest",

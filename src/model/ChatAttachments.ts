@@ -54,7 +54,6 @@ export const make = ({ request, writer }: ReadContext): ChatAttachments => {
   const sources = new Map<string, string>()
   const details: Array<{ [name: string]: unknown }> = []
   const audio: Array<string> = []
-  let thinking = false
 
   const source = (url: unknown, title: unknown): void => {
     // Effect decodes addresses, so what is none would fail the answer.
@@ -67,40 +66,30 @@ export const make = ({ request, writer }: ReadContext): ChatAttachments => {
     // Copied out of JSON, so it is JSON.
     const reasoningDetails = details.splice(0) as unknown as ReadonlyArray<Schema.Json>
     writer.endReasoning({ openrouter: { reasoningDetails } })
-    thinking = false
   }
 
   return {
     chunk(chunk) {
       const { citations, search_results: results } = chunk
-      if (Array.isArray(citations)) { for (const url of citations) source(url, undefined) }
-      if (Array.isArray(results)) {
-        for (const result of results.filter(isRecord)) {
-          source(result["url"], result["title"])
-        }
-      }
+      if (Array.isArray(citations)) citations.forEach((url) => source(url, undefined))
+      if (Array.isArray(results)) results.filter(isRecord).forEach(({ title, url }) => source(url, title))
       const cost = record(chunk["usage"])["cost"]
       if (typeof cost === "number" && Number.isFinite(cost)) writer.addFinishMetadata({ openrouter: { cost } })
     },
     before(delta) {
       const given = delta["reasoning_details"]
       const isSaid = text(delta["reasoning"]) !== undefined || text(delta["reasoning_content"]) !== undefined
-      if (isSaid) thinking = true
       if (Array.isArray(given)) {
         for (const detail of given.filter(isRecord)) {
           addDetail(details, detail)
           const thought = isSaid ? undefined : text(detail["text"]) ?? text(detail["summary"])
-          if (thought === undefined) continue
-          thinking = true
-          writer.reasoning(thought)
+          if (thought !== undefined) writer.reasoning(thought)
         }
       }
-      if (!isSaid && thinking && details.length > 0 && goesOn(delta)) endThought()
+      if (details.length > 0 && !isSaid && writer.isReasoning && goesOn(delta)) endThought()
     },
     after(delta) {
       const { annotations, audio: spoken, images } = delta
-      // Text and calls have ended the thought.
-      if (goesOn(delta)) thinking = false
       if (Array.isArray(annotations)) {
         for (const annotation of annotations.filter(isRecord)) {
           const citation = record(annotation["url_citation"])
@@ -124,7 +113,7 @@ export const make = ({ request, writer }: ReadContext): ChatAttachments => {
     end() {
       if (details.length > 0) {
         // Signatures may come after the text; a block of their own carries them into the next prompt.
-        if (!thinking) writer.startReasoning()
+        if (!writer.isReasoning) writer.startReasoning()
         endThought()
       }
       if (audio.length > 0) {
@@ -139,10 +128,14 @@ export const make = ({ request, writer }: ReadContext): ChatAttachments => {
   }
 }
 
-const goesOn = (delta: JsonRecord): boolean => {
-  const { content, tool_calls: calls } = delta
-  return (Array.isArray(calls) && calls.length > 0) || Array.isArray(content) || text(content) !== undefined
-}
+/** Whether a delta has anything that ends a thought. */
+const goesOn = (delta: JsonRecord): boolean =>
+  saying.some((name) => {
+    const value = delta[name]
+    return Array.isArray(value) ? value.length > 0 : (value ?? "") !== ""
+  })
+
+const saying = ["content", "refusal", "tool_calls", "function_call", "images", "audio"]
 
 /** Fragments of one detail have the same type and index; its texts go on, its other fields are said once. */
 const addDetail = (details: Array<{ [name: string]: unknown }>, detail: JsonRecord): void => {
@@ -155,8 +148,8 @@ const addDetail = (details: Array<{ [name: string]: unknown }>, detail: JsonReco
     // An assignment to this name would set the prototype.
     if (name === "__proto__") continue
     const before = last[name]
-    const goesOn = (name === "text" || name === "summary" || name === "data") && typeof before === "string"
-    if (goesOn && typeof value === "string") last[name] = before + value
+    const isText = (name === "text" || name === "summary" || name === "data") && typeof before === "string"
+    if (isText && typeof value === "string") last[name] = before + value
     else if (value !== null && value !== undefined) last[name] = value
   }
 }

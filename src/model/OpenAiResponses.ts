@@ -179,6 +179,7 @@ const wireOptions = (options: JsonRecord): JsonRecord => {
     if (value === undefined) continue
     if (name === "reasoningSummary") put("reasoning", { summary: value })
     else if (name === "verbosity") put("text", { verbosity: value })
+    // One of its own keys is one of the options'.
     else put(Object.hasOwn(wireOptionNames, name) ? wireOptionNames[name as keyof Options] ?? name : name, value)
   }
   return wire

@@ -103,10 +103,13 @@ export class Items {
     return index === undefined && id === undefined && this.last !== undefined ? this.last : this.add(index, id)
   }
 
-  /** The item that starts here, also where its index is taken. */
+  /** The item that starts here: a new one where its index or, under a taken index, its id is new. */
   started(event: JsonRecord, item: JsonRecord): Item {
+    const index = count(event["output_index"])
+    const id = text(item["id"])
+    if (index !== undefined && !this.byIndex.has(index)) return this.add(index, id)
     const known = this.of(event, item)
-    return known.type === undefined || known.id === text(item["id"]) ? known : this.add(undefined, text(item["id"]))
+    return known.type === undefined || known.id === id ? known : this.add(undefined, id)
   }
 
   /** The item of a whole answer's list: some servers leave items out there, others give them another id. */

@@ -344,7 +344,6 @@ export class ResponsesReader implements Reader {
     if (source === undefined) return
     this.sources++
     this.waiting.push(source)
-    if (this.open === undefined) this.close()
   }
 
   private announce(item: Item, wire: JsonRecord): void {

@@ -93,6 +93,11 @@ export class PartWriter {
     return this.calls.last?.id
   }
 
+  /** A block of reasoning is open, and what is said at its end still gets onto it. */
+  get isReasoning(): boolean {
+    return this.reasoningId !== undefined
+  }
+
   get offersTools(): boolean {
     return this.options.tools.size > 0
   }

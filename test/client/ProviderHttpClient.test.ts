@@ -26,7 +26,13 @@ describe("ProviderHttpClient", () => {
         body: "{\"ok\":true}",
         headers: { "content-type": "application/json", "cf-aig-log-id": "log" }
       })
-      for (const url of ["https://api.openai.com/v1/chat/completions?x=1", "http://any/chat/completions?x=1"]) {
+      for (
+        const url of [
+          "https://api.openai.com/v1/chat/completions?x=1",
+          "/v1/chat/completions?x=1",
+          "chat/completions?x=1"
+        ]
+      ) {
         const response = yield* execute(stub, post(url))
         assert.deepStrictEqual([response.status, response.headers["cf-aig-log-id"]], [200, "log"])
         assert.deepStrictEqual(yield* response.json, { ok: true })

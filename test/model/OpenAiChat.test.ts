@@ -328,6 +328,16 @@ const streams: ReadonlyArray<Case> = [
     parts: ["text(Hello)", "file", "finish(stop)"]
   },
   {
+    claim: "reasoning details without their text elsewhere, ended by an image",
+    dialect: "openrouter",
+    body: sse(
+      delta({ reasoning_details: [{ type: "reasoning.summary", summary: "Pai", index: 0 }] }),
+      delta({ reasoning_details: [{ type: "reasoning.summary", summary: "nt", index: 0 }] }),
+      delta({ images: [{ image_url: { url: "data:image/png;base64,AQID" } }] }, "stop")
+    ),
+    parts: ["reasoning(Paint)", "file", "finish(stop)"]
+  },
+  {
     claim: "a signature that comes after the text in a block of its own",
     dialect: "openrouter",
     body: sse(

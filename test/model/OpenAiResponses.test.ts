@@ -242,6 +242,40 @@ const streams: ReadonlyArray<Case> = [
     parts: ["text(Hi)", "params(call_0, f, {})", "call(call_0, f, {})", "finish(tool-calls)"]
   },
   {
+    claim: "items by index where all have one id",
+    body: sse(
+      added(0, { id: "x", type: "message" }),
+      event("output_text.delta", { item_id: "x", output_index: 0, content_index: 0, delta: "A" }),
+      done(0, message("A", "x")),
+      added(1, call(1, "f", { id: "x" })),
+      event("function_call_arguments.delta", { item_id: "x", output_index: 1, delta: "{}" }),
+      done(1, call(1, "f", { id: "x", arguments: "{}" })),
+      completed({ output: [message("A", "x"), call(1, "f", { id: "x", arguments: "{}" })] })
+    ),
+    withTools: true,
+    parts: ["text(A)", "params(call_1, f, {})", "call(call_1, f, {})", "finish(tool-calls)"]
+  },
+  {
+    claim: "reasoning once although a text cuts in before its end",
+    body: sse(
+      event("reasoning_summary_text.delta", { item_id: "rs", output_index: 0, summary_index: 0, delta: "A" }),
+      text("B", 1),
+      done(0, { id: "rs", type: "reasoning", summary: [{ type: "summary_text", text: "A" }] }),
+      completed()
+    ),
+    parts: ["reasoning(A)", "text(B)", "finish(stop)"]
+  },
+  {
+    claim: "an annotation once although it is said again",
+    body: sse(
+      text("A"),
+      event("output_text.annotation.added", { output_index: 0, annotation_index: 0, annotation: { file_id: "x" } }),
+      event("output_text.annotation.added", { output_index: 0, annotation_index: 0, annotation: { file_id: "x" } }),
+      completed()
+    ),
+    parts: ["text(A)", "source", "finish(stop)"]
+  },
+  {
     claim: "two texts of one message as two blocks",
     body: sse(
       text("A"),
@@ -585,6 +619,26 @@ describe("OpenAiResponses", () => {
       ])
       const refusal = yield* streamOf(fixture("refusal.sse"))
       assert.deepStrictEqual(partsOf(refusal, "text-start")[0]?.metadata.openai, { itemId: "msg_5", refusal: true })
+    }))
+
+  it.effect("keeps a text's id where the end of a call cuts in", () =>
+    Effect.gen(function*() {
+      const outcome = yield* streamOf(
+        sse(
+          added(0, call(0, "f")),
+          args(0, "{}"),
+          added(1, call(1, "g")),
+          text("A", 2),
+          done(0, call(0, "f", { arguments: "{}" })),
+          text("B", 2),
+          completed()
+        ),
+        true
+      )
+      assert.deepStrictEqual(partsOf(outcome, "text-start").map((part) => part.metadata.openai), [
+        { itemId: "msg_2" },
+        { itemId: "msg_2" }
+      ])
     }))
 
   it.effect("writes reasoning that shows nothing of itself, for the next request needs it", () =>
