@@ -81,17 +81,27 @@ const readText = (
 ): Effect.Effect<string, GatewayError.GatewayError> =>
   Effect.callback((resume) => {
     const reader = body.getReader()
-    const decoder = new TextDecoder()
-    let text = ""
+    const chunks: Array<Uint8Array> = []
     const next = (): Promise<void> =>
       reader.read().then(({ done, value }) => {
-        if (done) return resume(Effect.succeed(text + decoder.decode()))
-        text += decoder.decode(value, { stream: true })
+        if (done) return resume(Effect.succeed(decode(chunks)))
+        chunks.push(value)
         return next()
       })
     next().catch((cause) => resume(Effect.fail(cut(cause))))
     return Effect.promise(() => reader.cancel().catch(() => undefined))
   })
+
+const utf8 = new TextDecoder()
+
+const decode = (chunks: ReadonlyArray<Uint8Array>): string => {
+  const [first] = chunks
+  if (chunks.length === 1) return utf8.decode(first)
+  const decoder = new TextDecoder()
+  let text = ""
+  for (const chunk of chunks) text += decoder.decode(chunk, { stream: true })
+  return text + decoder.decode()
+}
 
 /** Providers quote refused keys in their answers; an error must not pass them on. */
 /** @internal */

@@ -162,7 +162,9 @@ const kindByProvider = (body: string | undefined, status: number | undefined): K
   const json = parse(body)
   const error = record(record(Array.isArray(json) ? json[0] : json)["error"])
   // Google has its words in `status` and in the details: API_KEY_INVALID comes with 400 and INVALID_ARGUMENT.
-  const details = Array.isArray(error["details"]) ? error["details"].map((detail) => text(record(detail)["reason"])) : []
+  const details = Array.isArray(error["details"])
+    ? error["details"].map((detail) => text(record(detail)["reason"]))
+    : []
   for (const type of [...details, text(error["code"]), text(error["type"])]) {
     const kind = type !== undefined && Object.hasOwn(kindByType, type) ? kindByType[type] : undefined
     // "invalid_request_error" is also the type of OpenAI's 401 and 429: there the status says more.

@@ -66,7 +66,7 @@ export const providers = {
   cohere: { format: "cohere", key: bearer, embeddings: "v2/embed" },
   baseten: { format: "openai-chat", key: bearer },
   huggingface: { format: "openai-chat", key: bearer, basePath: "models", aliases: ["hugging-face"] },
-  parallel: { format: "openai-chat", key: { name: "x-api-key" } },
+  parallel: { format: "openai-chat", key: bearer },
   compat: { format: "openai-chat", key: bearer, embeddings: "embeddings" }
 } as const satisfies { readonly [slug: string]: Provider }
 
@@ -117,7 +117,7 @@ export const slugOf = (name: string): string | undefined => {
  */
 export const near = (name: string): ReadonlyArray<string> =>
   slugs
-    .flatMap((slug) => [slug, ...((providers[slug] as Provider).aliases ?? [])])
+    .flatMap((slug) => [slug as string].concat((providers[slug] as Provider).aliases ?? []))
     .map((known) => ({ known, distance: distance(name.toLowerCase(), known) }))
     .filter(({ distance, known }) => distance <= Math.max(2, Math.floor(known.length / 3)))
     .sort((a, b) => a.distance - b.distance)

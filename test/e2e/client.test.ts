@@ -12,8 +12,10 @@ import * as workerd from "../support/workerd.ts"
 const declareGateway = Effect.tap(LocalGateway.LocalGateway, (gateway) => workerd.declare(gateway, "contract"))
 
 /** Runs the report inside workerd, whose own `env.AI` talks to the local gateway. */
-const inWorkerd = Effect.flatMap(declareGateway, (gateway) =>
-  Effect.flatMap(workerd.start("exerciseWorker.ts", gateway), (url) => workerd.ask<Report>(url, "/")))
+const inWorkerd = Effect.flatMap(
+  declareGateway,
+  (gateway) => Effect.flatMap(workerd.start("exerciseWorker.ts", gateway), (url) => workerd.ask<Report>(url, "/"))
+)
 
 const overLocalAi = Effect.gen(function*() {
   const gateway = yield* declareGateway

@@ -24,7 +24,9 @@ const chunk = `data: ${
 /** A provider that streams as fast as it may and never ends; counts what it wrote and knows who went away. */
 const endless = Effect.acquireRelease(
   Effect.promise(() =>
-    new Promise<{ readonly url: string; readonly state: { written: number; closed: number }; readonly server: http.Server }>(
+    new Promise<
+      { readonly url: string; readonly state: { written: number; closed: number }; readonly server: http.Server }
+    >(
       (resolve) => {
         const state = { written: 0, closed: 0 }
         const server = http.createServer((request, response) => {

@@ -47,8 +47,10 @@ const http = Effect.gen(function*() {
   return yield* AiGatewayHttp.make({ accountId, gatewayId: "contract", token, baseUrl: url })
 }).pipe(Effect.provide(FetchHttpClient.layer))
 
-const overHttp = Effect.map(http, (client) => (name: string) =>
-  Effect.map(askProvider(client, name), (report): Report => JSON.parse(JSON.stringify(report)))
+const overHttp = Effect.map(
+  http,
+  (client) => (name: string) =>
+    Effect.map(askProvider(client, name), (report): Report => JSON.parse(JSON.stringify(report)))
 )
 
 const overEnvAi = Effect.gen(function*() {
@@ -58,31 +60,35 @@ const overEnvAi = Effect.gen(function*() {
 
 for (const [transport, connect] of [["HTTP", overHttp], ["the genuine env.AI of workerd", overEnvAi]] as const) {
   describe(`models over ${transport}`, () => {
-    it.live("say the same whole and in a stream, run tools, make objects, and fail with the provider's reason", () =>
-      Effect.gen(function*() {
-        const ask = yield* connect
-        for (const name of Object.keys(models)) {
-          const report = yield* ask(name)
-          assert.strictEqual(report.text, "Hello, 世界! This is a streamed answer.", name)
-          assert.strictEqual(report.streamed, report.text, name)
-          assert.isAbove(report.deltas, 2, name)
-          assert.deepStrictEqual([report.finishReason, report.streamedReason], ["stop", "stop"], name)
+    it.live(
+      "say the same whole and in a stream, run tools, make objects, and fail with the provider's reason",
+      () =>
+        Effect.gen(function*() {
+          const ask = yield* connect
+          for (const name of Object.keys(models)) {
+            const report = yield* ask(name)
+            assert.strictEqual(report.text, "Hello, 世界! This is a streamed answer.", name)
+            assert.strictEqual(report.streamed, report.text, name)
+            assert.isAbove(report.deltas, 2, name)
+            assert.deepStrictEqual([report.finishReason, report.streamedReason], ["stop", "stop"], name)
 
-          assert.deepInclude(report.log, { statusCode: 200, success: true }, name)
-          assert.notInclude(JSON.stringify(report), key, name)
+            assert.deepInclude(report.log, { statusCode: 200, success: true }, name)
+            assert.notInclude(JSON.stringify(report), key, name)
 
-          assert.deepStrictEqual(report.toolResults, [{ name: "GetWeather", result: { celsius: 21 } }], name)
-          assert.strictEqual(report.toolReason, "tool-calls", name)
-          assert.strictEqual(report.nextTurn, "It is 21 degrees in Oslo.", name)
-          assert.deepStrictEqual(report.streamedToolResults, [{ celsius: 21 }], name)
+            assert.deepStrictEqual(report.toolResults, [{ name: "GetWeather", result: { celsius: 21 } }], name)
+            assert.strictEqual(report.toolReason, "tool-calls", name)
+            assert.strictEqual(report.nextTurn, "It is 21 degrees in Oslo.", name)
+            assert.deepStrictEqual(report.streamedToolResults, [{ celsius: 21 }], name)
 
-          assert.deepStrictEqual(report.object, { city: "Oslo", days: 3 }, name)
+            assert.deepStrictEqual(report.object, { city: "Oslo", days: 3 }, name)
 
-          const limited = { reason: "RateLimitError" as const, retryable: true, retryAfter: 3 }
-          assert.deepStrictEqual(report.failure, limited, name)
-          assert.deepStrictEqual(report.streamFailure, limited, name)
-        }
-      }).pipe(Effect.scoped), 60_000)
+            const limited = { reason: "RateLimitError" as const, retryable: true, retryAfter: 3 }
+            assert.deepStrictEqual(report.failure, limited, name)
+            assert.deepStrictEqual(report.streamFailure, limited, name)
+          }
+        }).pipe(Effect.scoped),
+      60_000
+    )
   })
 }
 

@@ -94,7 +94,11 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     status: 400,
-    body: provider({ message: "API key not valid", status: "INVALID_ARGUMENT", details: [{ reason: "API_KEY_INVALID" }] }),
+    body: provider({
+      message: "API key not valid",
+      status: "INVALID_ARGUMENT",
+      details: [{ reason: "API_KEY_INVALID" }]
+    }),
     reason: "AuthenticationError",
     retryable: false,
     code: null

@@ -21,7 +21,7 @@ const answers = {
     const texts = query(step)["input"] as ReadonlyArray<string>
     const data = texts.map((text, index) => ({ object: "embedding", index, embedding: vectorOf(text) }))
     // Nothing promises the order: the index does.
-    return { data: data.reverse(), usage: { prompt_tokens: texts.length, total_tokens: texts.length } }
+    return { data: data.toReversed(), usage: { prompt_tokens: texts.length, total_tokens: texts.length } }
   },
   google: (step: Step) => ({
     embeddings: (query(step)["requests"] as ReadonlyArray<{ content: { parts: [{ text: string }] } }>)

@@ -46,7 +46,10 @@ export const askProvider = (client: AiGatewayClient, name: string) =>
   Effect.gen(function*() {
     const model = client.model(models[name]!)
     const whole = yield* LanguageModel.generateText({ prompt: "say hello" }).pipe(Effect.provide(model))
-    const parts = yield* LanguageModel.streamText({ prompt: "say hello" }).pipe(Stream.provide(model), Stream.runCollect)
+    const parts = yield* LanguageModel.streamText({ prompt: "say hello" }).pipe(
+      Stream.provide(model),
+      Stream.runCollect
+    )
     const last = parts.at(-1)
 
     const call = { prompt: "weather in Oslo", toolkit } as const
