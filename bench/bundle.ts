@@ -15,6 +15,8 @@ export interface Closure {
   readonly gzip: number
   /** The same with what our code reaches by dynamic imports; Alchemy's own are in every Worker. */
   readonly reachable: { readonly gzip: number }
+  /** Bytes, gzipped, that our dynamic imports add to what is there when they are made. */
+  readonly later: ReadonlyArray<{ readonly name: string; readonly gzip: number }>
   /** Source files with code in it, relative to the repository. */
   readonly modules: ReadonlyArray<string>
   /** What it imports from the runtime: `node:...`, `cloudflare:...`. */
@@ -73,9 +75,22 @@ const closure = (output: OutputBundle): Closure => {
 
   const loaded = reach([...chunks.values()].filter((chunk) => chunk.isEntry), (chunk) => chunk.imports)
   const later = [...chunks.values()].filter((chunk) => chunk.isDynamicEntry && isOurs(chunk))
+  // Each model comes through this one, which then loads the codec.
+  const models = reach([...loaded, ...later.filter((chunk) => chunk.name === "GatewayModel")], (chunk) => chunk.imports)
+  const added = (before: ReadonlyArray<OutputChunk>, more: ReadonlyArray<OutputChunk>) =>
+    gzip(reach([...before, ...more], (chunk) => chunk.imports)) - gzip(before)
+  const codecs = later.filter((chunk) => codecNames.has(chunk.name))
   return {
     size: Buffer.byteLength(codeOf(loaded)),
     gzip: gzip(loaded),
+    later: [
+      ...later.filter((chunk) => !codecs.includes(chunk)).map((chunk) => ({
+        name: chunk.name,
+        gzip: added(loaded, [chunk])
+      })),
+      ...codecs.map((chunk) => ({ name: chunk.name, gzip: added(models, [chunk]) })),
+      { name: "all codecs", gzip: added(models, codecs) }
+    ],
     reachable: { gzip: gzip(reach([...loaded, ...later], (chunk) => chunk.imports)) },
     modules: loaded.flatMap((chunk) =>
       Object.entries(chunk.modules).flatMap(([id, module]) =>
@@ -87,3 +102,15 @@ const closure = (output: OutputBundle): Closure => {
 }
 
 const codeOf = (chunks: ReadonlyArray<OutputChunk>) => chunks.map((chunk) => chunk.code).join("\n")
+
+/** Modules that hold a wire format of language models. */
+const codecNames = new Set([
+  "WorkersAi",
+  "OpenAiChat",
+  "dialects",
+  "OpenAiResponses",
+  "AnthropicMessages",
+  "GoogleGenerateContent",
+  "CohereChat",
+  "BedrockConverse"
+])

@@ -2,7 +2,7 @@
  * What our gateway, model and stream encoding add to a Worker, beside Alchemy's built-in ones: `npm run bench:size`.
  *
  * Counted is what the entry loads at start (its static closure). Our models and transports are loaded when they are
- * first used; the last column has them, too.
+ * first used; the last column has them, too, and the second table says what each adds when it is.
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -28,7 +28,10 @@ const main = Effect.gen(function*() {
     )
   }
   const ratio = (ours.gzip - hello.gzip) / (peer.gzip - hello.gzip)
-  yield* Console.log(`\nour share is ${ratio.toFixed(2)} of Alchemy's`)
+  yield* Console.log(`\nour share is ${ratio.toFixed(2)} of Alchemy's\n\nloaded on first use        gzip`)
+  for (const { gzip, name } of ours.later) {
+    yield* Console.log(name.padEnd(22) + gzip.toLocaleString("en").padStart(9))
+  }
 })
 
 await Effect.runPromise(main)
