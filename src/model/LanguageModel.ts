@@ -19,6 +19,7 @@ import type { JsonRecord } from "./Json.ts"
 import * as Parameters from "./Parameters.ts"
 import * as PartStream from "./PartStream.ts"
 import { joinDeltas, PartWriter } from "./PartWriter.ts"
+import type * as Providers from "./Providers.ts"
 import * as telemetry from "./telemetry.ts"
 
 /**
@@ -69,7 +70,10 @@ export const make = Effect.fnUntraced(function*<R>(
     options: LanguageModel.ProviderOptions,
     method: Method
   ): Effect.Effect<Answer, AiError.AiError, IdGenerator.IdGenerator> =>
-    Effect.flatMap(Parameters.Current, (around) => {
+    Effect.contextWith((services: Context.Context<never>) => {
+      const around = Context.get(services, Parameters.Current)
+      // A name without a row is that of nobody.
+      const own = Context.get(services, Parameters.CurrentProviderOptions)[provider as Providers.ProviderName]
       // Most calls set nothing around them; then there is nothing to merge or to check again.
       const isPlain = Object.keys(around).length === 0
       const merged = isPlain ? parameters : { ...parameters, ...around }
@@ -78,7 +82,7 @@ export const make = Effect.fnUntraced(function*<R>(
         provider,
         model,
         parameters: merged,
-        providerOptions,
+        providerOptions: own === undefined ? providerOptions : { ...providerOptions, ...own },
         options,
         stream: method === "streamText"
       }

@@ -1,5 +1,5 @@
 /**
- * The sampling parameters that all models share, under one name each.
+ * What is asked of a model beside the prompt: the sampling parameters that all models share, and what only one has.
  *
  * **Example** (A call that is to be repeatable, whatever the model's own parameters are)
  *
@@ -17,7 +17,10 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
+import * as Stream from "effect/Stream"
 import * as AiError from "effect/unstable/ai/AiError"
+import type { JsonRecord } from "./Json.ts"
+import type { ProviderName } from "./Providers.ts"
 
 /**
  * Sampling parameters; what is absent is the model's default.
@@ -61,19 +64,90 @@ export type ReasoningEffort = "none" | "minimal" | "low" | "medium" | "high"
 export const Current = Context.Reference<Parameters>("effect-ai-gateway/Parameters", { defaultValue: () => ({}) })
 
 /**
- * Sets parameters for every model call inside an effect, over those of the model and of outer calls.
+ * What only one provider has, by the provider, under its own names.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ProviderOptions = { readonly [Provider in ProviderName]?: JsonRecord | undefined }
+
+/**
+ * Options of providers that are set around a call; each wins over the model's own of that name.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const CurrentProviderOptions = Context.Reference<ProviderOptions>(
+  "effect-ai-gateway/Parameters/ProviderOptions",
+  {
+    defaultValue: () => ({})
+  }
+)
+
+/**
+ * What calls a model: an effect, or a stream.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Call = Effect.Effect<unknown, unknown, unknown> | Stream.Stream<unknown, unknown, unknown>
+
+/**
+ * The same call, as an effect or a stream again.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Called<Self extends Call> = Self extends Stream.Stream<infer A, infer E, infer R> ? Stream.Stream<A, E, R>
+  : Self extends Effect.Effect<infer A, infer E, infer R> ? Effect.Effect<A, E, R>
+  : never
+
+/**
+ * Sets parameters for every model call inside an effect or a stream, over those of the model and of outer calls.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const withParameters: {
-  (parameters: Parameters): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  <A, E, R>(self: Effect.Effect<A, E, R>, parameters: Parameters): Effect.Effect<A, E, R>
+  (parameters: Parameters): <Self extends Call>(self: Self) => Called<Self>
+  <Self extends Call>(self: Self, parameters: Parameters): Called<Self>
 } = dual(
   2,
-  <A, E, R>(self: Effect.Effect<A, E, R>, parameters: Parameters): Effect.Effect<A, E, R> =>
-    Effect.updateService(self, Current, (outer) => ({ ...outer, ...parameters }))
+  (self: Call, parameters: Parameters): Call => update(self, Current, (outer) => ({ ...outer, ...parameters }))
 )
+
+/**
+ * Sets what only one provider has for every call of a model of that provider, over the model's own `providerOptions`.
+ *
+ * **Example** (Priority processing, where the model behind the service is OpenAI's)
+ *
+ * ```ts
+ * import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+ * import { Parameters } from "effect-ai-gateway"
+ *
+ * export const urgent = LanguageModel.streamText({ prompt: "What do I do about a nosebleed?" }).pipe(
+ *   Parameters.withProviderOptions({ openai: { service_tier: "priority" } })
+ * )
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withProviderOptions: {
+  (options: ProviderOptions): <Self extends Call>(self: Self) => Called<Self>
+  <Self extends Call>(self: Self, options: ProviderOptions): Called<Self>
+} = dual(
+  2,
+  (self: Call, options: ProviderOptions): Call =>
+    update(self, CurrentProviderOptions, (outer) => {
+      const merged: { [provider: string]: JsonRecord | undefined } = { ...outer }
+      for (const [provider, own] of Object.entries(options)) merged[provider] = { ...merged[provider], ...own }
+      return merged
+    })
+)
+
+const update = <A>(self: Call, reference: Context.Reference<A>, f: (outer: A) => A): Call =>
+  Stream.isStream(self) ? Stream.updateService(self, reference, f) : Effect.updateService(self, reference, f)
 
 /**
  * Says what is wrong with the first parameter that is out of its range, so that no request is made with it.

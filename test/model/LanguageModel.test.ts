@@ -415,6 +415,29 @@ describe("LanguageModel", () => {
       assert.strictEqual(stub.sent.length, 1)
     }))
 
+  it.effect("takes parameters that are set around a stream", () =>
+    Effect.gen(function*() {
+      const stub = StubTransport.make({ body: sse({ choices: [{ delta: { content: "Hi" }, finish_reason: "stop" }] }) })
+      const stream = LanguageModel.streamText({ prompt: "hi" }).pipe(
+        Parameters.withParameters({ temperature: 0 }),
+        Stream.provide(layer(stub, { temperature: 1, maxTokens: 5 }))
+      )
+      yield* Stream.runDrain(stream)
+      assert.deepInclude(stub.sent[0]!.query, { temperature: 0, max_tokens: 5 })
+    }))
+
+  it.effect("takes a provider's own options that are set around a call, and none of another's", () =>
+    Effect.gen(function*() {
+      const stub = answered()
+      yield* LanguageModel.generateText({ prompt: "hi" }).pipe(
+        Parameters.withProviderOptions({ "workers-ai": { lora: "inner" }, openai: { service_tier: "priority" } }),
+        Parameters.withProviderOptions({ "workers-ai": { lora: "outer", raw: true } }),
+        Effect.provide(layer(stub))
+      )
+      assert.deepInclude(stub.sent[0]!.query, { lora: "inner", raw: true })
+      assert.notProperty(stub.sent[0]!.query, "service_tier")
+    }))
+
   it.effect("keeps secrets of a step out of in-band errors", () =>
     Effect.gen(function*() {
       const stub = StubTransport.make({ body: sse({ error: { message: "bad key sk-very-secret" } }) })
