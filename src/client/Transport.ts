@@ -45,7 +45,7 @@ export interface GatewayResponse {
   /** Names in lower case. */
   readonly headers: { readonly [name: string]: string | undefined }
   readonly info: ResponseInfo
-  /** The body's bytes: one array of chunks per network read. Interruption cancels the read upstream. Use once. */
+  /** The body's bytes: one array of what was read at once. Interruption cancels the read upstream. Use once. */
   readonly stream: Stream.Stream<Uint8Array, GatewayError>
   /** The whole body as UTF-8 text. Use once, instead of `stream`. */
   readonly text: Effect.Effect<string, GatewayError>

@@ -3,8 +3,6 @@
  *
  * @since 0.1.0
  */
-import type * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -12,6 +10,7 @@ import * as Stream from "effect/Stream"
 import * as GatewayError from "./GatewayError.ts"
 import * as ResponseInfo from "./ResponseInfo.ts"
 import type { GatewayResponse, Step } from "./Transport.ts"
+import * as webBody from "./webBody.ts"
 
 /**
  * Takes over a response: whoever gets the result reads its body once, and interruption cancels that read.
@@ -34,8 +33,8 @@ export const fromWeb = (
       info
     })
   const { body } = response
-  const stream = body === null ? Stream.empty : readStream(body, cut)
-  const text = body === null ? Effect.succeed("") : readText(body, cut)
+  const stream = body === null ? Stream.empty : webBody.stream(body, cut)
+  const text = body === null ? Effect.succeed("") : webBody.text(body, cut)
   if (response.ok) return Effect.succeed({ status: response.status, headers, info, stream, text })
   return Effect.flatMap(Effect.zip(text, Clock.currentTimeMillis), ([body, now]) =>
     Effect.fail(
@@ -48,59 +47,6 @@ export const fromWeb = (
         now
       })
     ))
-}
-
-/**
- * As `Stream.fromReadableStream`, with one callback per read instead of a promise wrapped in three effects: reads are
- * what a stream of single events spends its time on.
- */
-const readStream = (
-  body: ReadableStream<Uint8Array>,
-  cut: (cause: unknown) => GatewayError.GatewayError
-): Stream.Stream<Uint8Array, GatewayError.GatewayError> =>
-  Stream.unwrap(Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => body.getReader()),
-      (reader) => Effect.promise(() => reader.cancel().catch(() => undefined))
-    ),
-    (reader) =>
-      Stream.fromPull(Effect.succeed(
-        Effect.callback<Arr.NonEmptyReadonlyArray<Uint8Array>, GatewayError.GatewayError | Cause.Done>((resume) => {
-          reader.read().then(
-            ({ done, value }) => resume(done ? Cause.done() : Effect.succeed([value])),
-            (cause) => resume(Effect.fail(cut(cause)))
-          )
-        })
-      ))
-  ))
-
-/** A loop over the reader: an Effect stream, which most answers do not need, would cost more than the request itself. */
-const readText = (
-  body: ReadableStream<Uint8Array>,
-  cut: (cause: unknown) => GatewayError.GatewayError
-): Effect.Effect<string, GatewayError.GatewayError> =>
-  Effect.callback((resume) => {
-    const reader = body.getReader()
-    const chunks: Array<Uint8Array> = []
-    const next = (): Promise<void> =>
-      reader.read().then(({ done, value }) => {
-        if (done) return resume(Effect.succeed(decode(chunks)))
-        chunks.push(value)
-        return next()
-      })
-    next().catch((cause) => resume(Effect.fail(cut(cause))))
-    return Effect.promise(() => reader.cancel().catch(() => undefined))
-  })
-
-const utf8 = new TextDecoder()
-
-const decode = (chunks: ReadonlyArray<Uint8Array>): string => {
-  const [first] = chunks
-  if (chunks.length === 1) return utf8.decode(first)
-  const decoder = new TextDecoder()
-  let text = ""
-  for (const chunk of chunks) text += decoder.decode(chunk, { stream: true })
-  return text + decoder.decode()
 }
 
 /** Providers quote refused keys in their answers; an error must not pass them on. */

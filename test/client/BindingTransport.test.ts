@@ -118,14 +118,14 @@ describe("BindingTransport", () => {
       assert.notInclude(inspect(error, { depth: 10 }) + JSON.stringify(error) + error.stack, "sk-very-secret")
     }))
 
-  it.effect("reads an answer one network read at a time, and no faster than it is consumed", () =>
+  it.effect("reads an answer read by read, and not much faster than it is consumed", () =>
     Effect.gen(function*() {
-      const { body, state } = chunks("a", "b", "c")
+      const { body, state } = chunks("a", ...Array.from({ length: 100 }, () => "b"))
       const { transport } = binding(() => new Response(body))
       const response = yield* transport.send([workersAi])
       const first = yield* response.stream.pipe(Stream.take(1), Stream.runCollect)
       assert.strictEqual(new TextDecoder().decode(first[0]), "a")
-      assert.isAtMost(state.pulled, 2)
+      assert.isAtMost(state.pulled, 9)
       assert.isTrue(state.cancelled, "stopping early cancels the read")
     }))
 

@@ -138,7 +138,7 @@ describe("PartStream", () => {
       }
     }), 60_000)
 
-  it.effect("makes one array of parts of each read", () =>
+  it.effect("makes one array of parts of what was read at once", () =>
     Effect.gen(function*() {
       const sizes: Array<number> = []
       const reads = [
@@ -151,7 +151,7 @@ describe("PartStream", () => {
         Stream.runForEachArray((parts) => Effect.sync(() => sizes.push(parts.length))),
         Effect.provide(layer(StubTransport.make({ body: reads.map((read) => new TextEncoder().encode(read)) })))
       )
-      assert.deepStrictEqual(sizes, [3, 3])
+      assert.deepStrictEqual(sizes, [6])
     }))
 
   it.effect("gives what was read before a failure", () =>
@@ -169,14 +169,15 @@ describe("PartStream", () => {
   it.effect("stops reading after the terminal event", () =>
     Effect.gen(function*() {
       const stub = StubTransport.make({
-        body: [sse({ response: "A" }, "[DONE]", { response: "B" }), sse({ response: "C" })].map((read) =>
-          new TextEncoder().encode(read)
-        ),
+        body: [
+          sse({ response: "A" }, "[DONE]", { response: "B" }),
+          ...Array.from({ length: 100 }, () => sse({ response: "C" }))
+        ].map((read) => new TextEncoder().encode(read)),
         end: "hang"
       })
       const outcome = yield* collect(LanguageModel.streamText({ prompt: "hi" })).pipe(Effect.provide(layer(stub)))
       assert.deepStrictEqual(summary(outcome), ["text(A)", "finish(stop)"])
-      assert.strictEqual(stub.reads, 1)
+      assert.isAtMost(stub.reads, 9)
       assert.isTrue(stub.cancelled)
     }))
 
@@ -228,7 +229,7 @@ describe("PartStream", () => {
         Stream.runForEach(() =>
           Effect.map(Effect.sleep("1 millis"), () => {
             seen++
-            assert.isAtMost(stub.reads, seen + 1)
+            assert.isAtMost(stub.reads, seen + 9)
           })
         ),
         Effect.provide(layer(stub))
