@@ -12,6 +12,8 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import type * as AiResponse from "effect/unstable/ai/Response"
+import * as Tool from "effect/unstable/ai/Tool"
+import * as Toolkit from "effect/unstable/ai/Toolkit"
 import type { Transport } from "../src/client/Transport.ts"
 import * as webResponse from "../src/client/webResponse.ts"
 import * as EventScanner from "../src/model/EventScanner.ts"
@@ -196,4 +198,43 @@ for (const size of [1, 2, 4, 8]) {
     return (user + system) / 1000
   })
   console.log(`${String(size).padStart(3)} MB ${median(times).toFixed(1).padStart(8)}`)
+}
+
+console.log(
+  "\none answer with many tool calls, in fragments of ten characters: CPU µs per call (constant when it is linear)"
+)
+const tools = Toolkit.make(Tool.dynamic("lookup", { description: "Looks up", parameters: { type: "object" } }))
+for (const calls of [500, 1_000, 2_000, 4_000]) {
+  const fragments = (index: number) => {
+    const text = JSON.stringify({ query: `What is known of number ${index}?` })
+    const start = { index, id: `call_${index}`, type: "function", function: { name: "lookup", arguments: "" } }
+    const pieces = text.match(/.{1,10}/g) ?? []
+    return [start, ...pieces.map((piece) => ({ index, function: { arguments: piece } }))]
+  }
+  const events = Array.from({ length: calls }, (_, index) => fragments(index)).flat().map((call) =>
+    event(chunk([{ index: 0, delta: { tool_calls: [call] }, finish_reason: null }]))
+  )
+  reads = bySize([
+    ...events,
+    event(chunk([{ index: 0, delta: {}, finish_reason: "tool_calls" }])),
+    "data: [DONE]\n\n"
+  ], 16_384)
+  const times: Array<number> = []
+  for (let round = -4; round < 5; round++) {
+    const before = process.cpuUsage()
+    const counted = await Effect.runPromise(
+      Effect.flatMap(
+        Effect.provide(tools, tools.toLayer({ lookup: () => Effect.succeed({}) })),
+        (toolkit) =>
+          LanguageModel.streamText({ prompt: "hi", toolkit, disableToolCallResolution: true }).pipe(
+            Stream.runFold(() => 0, (n, part) => part.type === "tool-call" ? n + 1 : n),
+            Effect.provide(ours)
+          )
+      )
+    )
+    const { system, user } = process.cpuUsage(before)
+    if (counted !== calls) throw new Error(`${counted} calls instead of ${calls}`)
+    if (round >= 0) times.push((user + system) / calls)
+  }
+  console.log(`${String(calls).padStart(6)} ${median(times).toFixed(1).padStart(8)}`)
 }
