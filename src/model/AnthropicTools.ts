@@ -4,6 +4,23 @@
  * Results of tools that the provider runs keep the API's form. What they say is not fixed, so these tools take any JSON; a
  * tool made with `Tool.providerDefined` can say more. To go back in the next prompt the results need no schema.
  *
+ * **Example** (An answer that may search the web, at most three times)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+ * import * as Toolkit from "effect/unstable/ai/Toolkit"
+ * import type { AiGatewayClient } from "effect-ai-gateway"
+ * import * as AnthropicTools from "effect-ai-gateway/AnthropicTools"
+ *
+ * const toolkit = Toolkit.make(AnthropicTools.webSearch({ max_uses: 3 }))
+ *
+ * export const news = <R>(client: AiGatewayClient<R>) =>
+ *   LanguageModel.generateText({ prompt: "What happened in Oslo today?", toolkit }).pipe(
+ *     Effect.provide(client.model({ provider: "anthropic", model: "claude-sonnet-4-6" }))
+ *   )
+ * ```
+ *
  * Sources: wire reference, sections 9.4 and 10.3; the tool types of Anthropic's TypeScript SDK.
  *
  * @since 0.1.0

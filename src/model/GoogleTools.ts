@@ -1,8 +1,25 @@
 /**
- * The tools that Google runs itself, for a toolkit: `Toolkit.make(GoogleTools.googleSearch({}), MyTool)`.
+ * The tools that Google runs itself.
  *
  * Searches and read pages show as source parts of the answer, and as `metadata.google` of its finish part; code that was
  * run shows as a tool call with its result.
+ *
+ * **Example** (An answer that may search the web)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+ * import * as Toolkit from "effect/unstable/ai/Toolkit"
+ * import type { AiGatewayClient } from "effect-ai-gateway"
+ * import * as GoogleTools from "effect-ai-gateway/GoogleTools"
+ *
+ * const toolkit = Toolkit.make(GoogleTools.googleSearch({}))
+ *
+ * export const news = <R>(client: AiGatewayClient<R>) =>
+ *   LanguageModel.generateText({ prompt: "What happened in Oslo today?", toolkit }).pipe(
+ *     Effect.provide(client.model({ provider: "google-ai-studio", model: "gemini-2.5-flash" }))
+ *   )
+ * ```
  *
  * Source: `Tool`, `ExecutableCode` and `CodeExecutionResult` of `@google/genai@2.32.0`; wire reference, section 10.4.
  *
