@@ -44,14 +44,17 @@ export const slugs: ReadonlySet<string> = new Set([
  * Where a request goes: the provider's base, then the path as it came, then the query as it came.
  *
  * Official material writes both `openai/chat/completions` and `openai/v1/chat/completions`; a leading `v1/` counts
- * once when the base ends with it.
+ * once when the base ends with it. Bedrock's service and region stand for its host (`bedrock-runtime/us-east-1/model/...`),
+ * and the base takes their place.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const join = (base: string, path: string, query: string): string => {
   const root = base.replace(/\/+$/, "")
-  const tail = root.endsWith("/v1") && path.startsWith("v1/") ? path.slice(3) : path
+  const tail = root.endsWith("/v1") && path.startsWith("v1/")
+    ? path.slice(3)
+    : path.replace(/^bedrock-runtime\/[^/]+\/(?=model\/)/, "")
   return `${root}${tail === "" ? "" : "/"}${tail}${query}`
 }
 

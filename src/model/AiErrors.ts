@@ -81,7 +81,10 @@ export const originOf = (step: Step): Origin => ({
  */
 export const fromGatewayError = (error: GatewayError.GatewayError, origin: Origin): AiError.AiErrorReason => {
   const { reason } = error
-  const kind = kindByProvider(reason.body, reason.status) ?? kindByTag[reason._tag]
+  // Bedrock's 424 is a model that failed, named in a header only; the gateway's own, of blocked content, has a code.
+  const isModelError = reason._tag === "ContentBlocked" && reason.code === undefined &&
+    origin.step.provider === "aws-bedrock"
+  const kind = kindByProvider(reason.body, reason.status) ?? (isModelError ? "provider" : kindByTag[reason._tag])
   return makeReason(kind, reason, origin)
 }
 
@@ -141,6 +144,8 @@ const kindByTag: { readonly [Tag in GatewayError.Reason["_tag"]]: Kind } = {
 const kindByType: { readonly [type: string]: Kind } = {
   API_KEY_INVALID: "authentication",
   API_KEY_SERVICE_BLOCKED: "authentication",
+  // Of Bedrock; other names of its errors say no more than their status.
+  ServiceQuotaExceededException: "quota",
   authentication_error: "authentication",
   billing_error: "quota",
   content_filter: "contentPolicy",
@@ -158,14 +163,17 @@ const kindByType: { readonly [type: string]: Kind } = {
 
 const kindByProvider = (body: string | undefined, status: number | undefined): Kind | undefined => {
   // Most answers have no body that could say more; a quota or a filter can hide behind 4xx only.
-  if (body === undefined || status === undefined || !body.includes("\"error\"")) return undefined
+  if (body === undefined || status === undefined || !/"error"|"__type"/.test(body)) return undefined
   const json = parse(body)
-  const error = record(record(Array.isArray(json) ? json[0] : json)["error"])
+  const said = record(Array.isArray(json) ? json[0] : json)
+  const error = record(said["error"])
   // Google has its words in `status` and in the details: API_KEY_INVALID comes with 400 and INVALID_ARGUMENT.
   const details = Array.isArray(error["details"])
     ? error["details"].map((detail) => text(record(detail)["reason"]))
     : []
-  for (const type of [...details, text(error["code"]), text(error["type"])]) {
+  // AWS may put a namespace before its words: com.amazon.coral.service#ThrottlingException.
+  const amazon = text(said["__type"])?.replace(/^.*#/, "")
+  for (const type of [...details, text(error["code"]), text(error["type"]), amazon]) {
     const kind = type !== undefined && Object.hasOwn(kindByType, type) ? kindByType[type] : undefined
     // "invalid_request_error" is also the type of OpenAI's 401 and 429: there the status says more.
     if (kind !== undefined && (kind !== "invalidRequest" || status === 400 || status >= 500)) return kind

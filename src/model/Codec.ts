@@ -63,6 +63,8 @@ export interface Reader {
   readonly body: (json: unknown) => void
   /** Starts to read a stream that is one JSON array, piece by piece; a reader without this gets such a body whole. */
   readonly array?: (() => { readonly push: (text: string) => void; readonly end: () => void }) | undefined
+  /** Starts to read a stream of binary frames: a body whose first byte is 0, as no text's is. */
+  readonly frames?: (() => { readonly push: (bytes: Uint8Array) => void; readonly end: () => void }) | undefined
   /** A line of an event stream that is no field of one: some gateways and providers write a bare JSON error there. */
   readonly stray?: ((line: string) => void) | undefined
   /** The stream's body is over: decides whether the answer is whole or was cut. */

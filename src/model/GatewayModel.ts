@@ -14,6 +14,7 @@ import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import type { Transport } from "../client/Transport.ts"
 import type * as AnthropicMessages from "./AnthropicMessages.ts"
 import * as ApiKey from "./ApiKey.ts"
+import type * as BedrockConverse from "./BedrockConverse.ts"
 import type { Codec } from "./Codec.ts"
 import type * as CohereChat from "./CohereChat.ts"
 import type * as GoogleGenerateContent from "./GoogleGenerateContent.ts"
@@ -81,6 +82,18 @@ export interface CohereModel extends Common<CohereChat.Options> {
 }
 
 /**
+ * A model of Amazon Bedrock, by its id, its inference profile's id or its ARN.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BedrockModel extends Common<BedrockConverse.Options> {
+  readonly provider: "aws-bedrock"
+  /** The AWS region; us-east-1 by default. */
+  readonly region?: string | undefined
+}
+
+/**
  * A model of any other provider; most speak OpenAI's chat completions.
  *
  * @category models
@@ -89,7 +102,7 @@ export interface CohereModel extends Common<CohereChat.Options> {
 export interface OtherModel extends Common<OpenAiChat.Options | JsonRecord> {
   readonly provider: Exclude<
     Providers.ProviderName,
-    "openai" | "anthropic" | "google-ai-studio" | "google-vertex-ai" | "cohere"
+    "openai" | "anthropic" | "google-ai-studio" | "google-vertex-ai" | "cohere" | "aws-bedrock"
   >
 }
 
@@ -99,7 +112,14 @@ export interface OtherModel extends Common<OpenAiChat.Options | JsonRecord> {
  * @category models
  * @since 0.1.0
  */
-export type Options = NamedModel | OpenAiModel | AnthropicModel | GoogleModel | CohereModel | OtherModel
+export type Options =
+  | NamedModel
+  | OpenAiModel
+  | AnthropicModel
+  | GoogleModel
+  | CohereModel
+  | BedrockModel
+  | OtherModel
 
 /**
  * A model as a Layer of Effect's `LanguageModel`; failures are `AiError`s with `reason.metadata.aiGateway`.
@@ -119,7 +139,7 @@ export const layer = <R>(
       onFailure: failing,
       onSuccess: (name) =>
         Effect.flatMap(
-          Effect.promise(() => load(name, "api" in options ? options.api : undefined)),
+          Effect.promise(() => load(name, options)),
           (codec) => GatewayLanguageModel.make(transport, codec, settingsOf(name, options))
         )
     })
@@ -137,7 +157,7 @@ const settingsOf = (name: ModelName.ModelName, options: Options): GatewayLanguag
   }
 }
 
-const load = async ({ model, provider }: ModelName.ModelName, api: string | undefined): Promise<Codec> => {
+const load = async ({ model, provider }: ModelName.ModelName, options: Options): Promise<Codec> => {
   switch (Providers.get(provider)?.format) {
     case "workers-ai":
       return (await import("./WorkersAi.ts")).codec
@@ -147,8 +167,10 @@ const load = async ({ model, provider }: ModelName.ModelName, api: string | unde
       return (await import("./GoogleGenerateContent.ts")).codec
     case "cohere":
       return (await import("./CohereChat.ts")).codec
+    case "bedrock":
+      return (await import("./BedrockConverse.ts")).codec("region" in options ? options.region : undefined)
     default: {
-      if (api === "responses") return (await import("./OpenAiResponses.ts")).codec
+      if ("api" in options && options.api === "responses") return (await import("./OpenAiResponses.ts")).codec
       const [OpenAiChat, { dialects }] = await Promise.all([import("./OpenAiChat.ts"), import("./dialects.ts")])
       const name = provider === "compat" && model.startsWith("dynamic/") ? "dynamic" : provider
       return OpenAiChat.codec(Object.hasOwn(dialects, name) ? dialects[name as keyof typeof dialects] : dialects.custom)

@@ -1,7 +1,7 @@
 /**
  * The stream core: bytes to events to parts in one synchronous pass per network read.
  *
- * Each read becomes one array of parts, never an empty one and never one chunk per part. The state is a mutable
+ * What was read at once becomes one array of parts, never an empty one and never one chunk per part. The state is a mutable
  * record of the run. Effect carries the borders: backpressure, interruption, failure.
  *
  * @since 0.1.0
@@ -50,8 +50,7 @@ export const make = (
 ): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> =>
   Stream.transformPull(bytes, (upstream) => {
     const { failure, reader, writer } = run
-    const utf8 = Utf8.make()
-    const body = makeBody(reader, writer)
+    const body = makeBytes(reader, writer)
     let reported = false
 
     const emit = (): Next | undefined => {
@@ -69,13 +68,12 @@ export const make = (
       onSuccess(reads) {
         for (let i = 0; i < reads.length && !writer.done; i++) {
           // In range by the loop's condition.
-          body.push(utf8.push(reads[i]!))
+          body.push(reads[i]!)
         }
         return emit() ?? read
       },
       onFailure: (cause) => Effect.failCause(Cause.map(cause, failure)),
       onDone() {
-        body.push(utf8.end())
         body.end()
         // A reader that neither finishes nor fails at the end of the body would hang here; the core fails instead.
         return emit() ?? Effect.fail(failure(new AiError.InvalidOutputError({ description: "the answer has no end" })))
@@ -88,16 +86,46 @@ export const make = (
 
 type Next = Pull.Pull<Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>, AiError.AiError>
 
-interface Body {
-  readonly push: (text: string) => void
+interface Body<Piece> {
+  readonly push: (piece: Piece) => void
   readonly end: () => void
+}
+
+/**
+ * Decides by the first byte whether the body is text: a frame starts with its length, which is far below 2^24, and no
+ * text starts with a zero.
+ */
+const makeBytes = (reader: Reader, writer: PartWriter): Body<Uint8Array> => {
+  const utf8 = Utf8.make()
+  const text = makeBody(reader, writer)
+  let frames: Body<Uint8Array> | undefined
+  let isUndecided = reader.frames !== undefined
+
+  return {
+    push(bytes) {
+      if (isUndecided && bytes.length > 0) {
+        isUndecided = false
+        if (bytes[0] === 0) frames = reader.frames?.()
+      }
+      if (frames === undefined) text.push(utf8.push(bytes))
+      else frames.push(bytes)
+    },
+    end() {
+      if (frames === undefined) {
+        text.push(utf8.end())
+        return text.end()
+      }
+      frames.end()
+      if (!writer.done) reader.end()
+    }
+  }
 }
 
 /**
  * Decides by the first character what the body is: content types are no help where models answer JSON, or gateways an
  * HTML page, to a request for a stream. No line of an event stream starts with one of the three.
  */
-const makeBody = (reader: Reader, writer: PartWriter): Body => {
+const makeBody = (reader: Reader, writer: PartWriter): Body<string> => {
   const scanner = EventScanner.make(
     (data, event) => {
       if (!writer.done) reader.event(data, event)
@@ -107,7 +135,7 @@ const makeBody = (reader: Reader, writer: PartWriter): Body => {
   let pieces: Array<string> = []
   let shape: "unknown" | "events" | "whole" = "unknown"
   /** Takes over where the reader reads an array piece by piece. */
-  let array: Body | undefined
+  let array: Body<string> | undefined
 
   return {
     push(text) {

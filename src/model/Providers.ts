@@ -27,7 +27,7 @@ export interface KeyHeader {
  */
 export interface Provider {
   /** The wire format of its language models. */
-  readonly format: "workers-ai" | "openai-chat" | "anthropic" | "google" | "cohere"
+  readonly format: "workers-ai" | "openai-chat" | "anthropic" | "google" | "cohere" | "bedrock"
   readonly key: KeyHeader
   /** Other names in use: of Cloudflare's model catalog, of the `compat` endpoint, of the provider itself. */
   readonly aliases?: ReadonlyArray<string> | undefined
@@ -64,6 +64,8 @@ export const providers = {
   fireworks: { format: "openai-chat", key: bearer, basePath: "inference/v1" },
   "azure-openai": { format: "openai-chat", key: { name: "api-key" }, aliases: ["azure"] },
   cohere: { format: "cohere", key: bearer, embeddings: "v2/embed" },
+  // An API key of Bedrock's; without one the gateway signs with the keys that are stored in it.
+  "aws-bedrock": { format: "bedrock", key: bearer, aliases: ["bedrock"] },
   baseten: { format: "openai-chat", key: bearer },
   huggingface: { format: "openai-chat", key: bearer, basePath: "models", aliases: ["hugging-face"] },
   parallel: { format: "openai-chat", key: bearer },

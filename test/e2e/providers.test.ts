@@ -37,7 +37,8 @@ const gateway = Effect.suspend(() =>
       openai: `${mock.url}/v1`,
       groq: `${mock.url}/v1`,
       anthropic: mock.url,
-      "google-ai-studio": mock.url
+      "google-ai-studio": mock.url,
+      "aws-bedrock": mock.url
     }
   })
 ).pipe(Effect.tap((gateway) => workerd.declare(gateway, "contract")))

@@ -55,6 +55,14 @@ describe("client.model", () => {
       { provider: "azure-openai", model: "my-resource/my-deployment", apiKey },
       "azure-openai/my-resource/my-deployment/chat/completions?api-version=2024-10-21"
     ],
+    [
+      { provider: "aws-bedrock", model: "amazon.nova-lite-v1:0", region: "eu-central-1", apiKey },
+      "aws-bedrock/bedrock-runtime/eu-central-1/model/amazon.nova-lite-v1%3A0/converse"
+    ],
+    [
+      { model: "bedrock/amazon.nova-lite-v1:0" },
+      "aws-bedrock/bedrock-runtime/us-east-1/model/amazon.nova-lite-v1%3A0/converse"
+    ],
     [{ model: "anthropic/claude-sonnet-4-6", apiKey }, "anthropic/v1/messages"],
     [{ model: "dynamic/support" }, "compat/chat/completions"],
     [{ provider: "compat", model: "openai/gpt-4o", apiKey }, "compat/chat/completions"],

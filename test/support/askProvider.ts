@@ -23,6 +23,7 @@ export const models: { readonly [name: string]: GatewayModel.Options } = {
   "openai, responses": { provider: "openai", api: "responses", model: "gpt-5", apiKey },
   anthropic: { provider: "anthropic", model: "claude-sonnet-4-5", apiKey },
   "google-ai-studio": { provider: "google-ai-studio", model: "gemini-2.5-flash", apiKey },
+  "aws-bedrock": { provider: "aws-bedrock", model: "us.anthropic.claude-sonnet-4-5-20250929-v1:0", apiKey },
   "groq, by one name": { model: "groq/llama-3.3-70b-versatile", apiKey }
 }
 
