@@ -205,7 +205,6 @@ class ChatReader implements Reader {
   private readonly tags: ThinkTags.ThinkTags
   private readonly attachments: ChatAttachments.ChatAttachments
   private readonly incremental: boolean
-  private events = 0
   private named = false
   private refused = false
   private stopped = false
@@ -230,7 +229,6 @@ class ChatReader implements Reader {
     if (json === undefined) {
       return writer.fail(new AiError.InvalidOutputError({ description: `an event is not JSON: ${excerpt(data)}` }))
     }
-    this.events++
     if (!isRecord(json)) return
     if (event === "error" && !AiErrors.isErrorBody(json)) return this.fail({ error: json })
     this.answer(json)
@@ -246,7 +244,6 @@ class ChatReader implements Reader {
 
   body(json: unknown): void {
     const { writer } = this.context
-    this.events++
     // Google's errors come in a list, also through the unified endpoint.
     const answer = Array.isArray(json) ? json[0] : json
     if (isRecord(answer)) this.answer(answer)
@@ -262,7 +259,7 @@ class ChatReader implements Reader {
 
   private finish(): void {
     const { writer } = this.context
-    if (this.events > 0 && !writer.readable) {
+    if (!writer.readable) {
       return writer.fail(
         new AiError.InvalidOutputError({ description: "the answer has no `choices` with anything to read in them" })
       )

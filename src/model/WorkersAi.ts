@@ -92,7 +92,6 @@ class WorkersAiReader implements Reader {
   private readonly context: ReadContext
   private readonly template = TextTemplate.make()
   private readonly tags: ThinkTags.ThinkTags
-  private events = 0
   /** Text that may turn out to be a tool call; see {@link nativeText}. */
   private held = ""
   private nativeIs: "unknown" | "prose" | "json"
@@ -113,7 +112,6 @@ class WorkersAiReader implements Reader {
     if (json === undefined) {
       return writer.fail(new AiError.InvalidOutputError({ description: `an event is not JSON: ${excerpt(data)}` }))
     }
-    this.events++
     if (!isRecord(json)) return
     this.answer(json)
     if (!this.template.learning) return
@@ -125,7 +123,6 @@ class WorkersAiReader implements Reader {
 
   body(json: unknown): void {
     const { writer } = this.context
-    this.events++
     if (isRecord(json)) this.answer(json)
     if (!writer.done) this.finish()
   }
@@ -143,7 +140,7 @@ class WorkersAiReader implements Reader {
     const { writer } = this.context
     this.release()
     this.tags.end()
-    if (this.events > 0 && !writer.readable) {
+    if (!writer.readable) {
       return writer.fail(
         new AiError.InvalidOutputError({
           description: "the answer has none of `response`, `tool_calls` and `choices` with anything to read in it"

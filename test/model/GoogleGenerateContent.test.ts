@@ -464,14 +464,15 @@ describe("GoogleGenerateContent", () => {
         }), 60_000)
     }
 
-    it.effect("gives the parts of an array as its elements come", () =>
+    it.live("gives the parts of an array as its elements come", () =>
       Effect.gen(function*() {
         const sizes: Array<number> = []
         const elements = [text("a"), text("b"), text("c", "STOP")].map((element) => JSON.stringify(element))
         const reads = [`[${elements[0]}`, `,\n${elements[1]}`, `,${elements[2]}`, "]"]
+        const body = reads.map((read) => new TextEncoder().encode(read))
         yield* LanguageModel.streamText({ prompt: "hi" }).pipe(
           Stream.runForEachArray((parts) => Effect.sync(() => sizes.push(parts.length))),
-          Effect.provide(layer(StubTransport.make({ body: reads.map((read) => new TextEncoder().encode(read)) })))
+          Effect.provide(layer(StubTransport.make({ body, paced: true })))
         )
         assert.deepStrictEqual(sizes, [2, 1, 1, 2])
       }))

@@ -216,7 +216,7 @@ const streams: ReadonlyArray<Case> = [
     body: sse(delta({ content: "Hi" }), delta({}, "stop")),
     parts: ["text(Hi)", "finish(stop)"]
   },
-  { claim: "[DONE] alone (END-04)", body: sse(done), parts: ["finish(unknown)"] },
+  { claim: "[DONE] alone (END-04)", body: sse(done), parts: ["ERROR(InvalidOutputError)"] },
   { claim: "an empty body (END-07)", body: "", parts: ["ERROR(NetworkError)"] },
   { claim: "a cut", body: sse(delta({ content: "Hi" })), parts: ["text(Hi)...", "ERROR(NetworkError)"] },
   {

@@ -83,7 +83,7 @@ const streams: ReadonlyArray<Case> = [
     body: sse(delta({ content: "Hi" })) + `data: ${JSON.stringify(delta({ content: "!" }, "stop"))}`,
     parts: ["text(Hi!)", "finish(stop)"]
   },
-  { claim: "[DONE] alone (END-04)", body: sse(done), parts: ["finish(unknown)"] },
+  { claim: "[DONE] alone (END-04)", body: sse(done), parts: ["ERROR(InvalidOutputError)"] },
   { claim: "empty text that is meant", body: sse({ response: "" }, done), parts: ["finish(stop)"] },
   {
     claim: "events that say nothing",
