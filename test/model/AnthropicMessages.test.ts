@@ -9,6 +9,7 @@ import * as FastCheck from "fast-check"
 import * as AnthropicMessages from "../../src/model/AnthropicMessages.ts"
 import * as AnthropicTools from "../../src/model/AnthropicTools.ts"
 import * as GatewayLanguageModel from "../../src/model/LanguageModel.ts"
+import { everyCut } from "../support/everyCut.ts"
 import * as support from "../support/parts.ts"
 import { collect, finishOf, type ModelLayer, sse, summary } from "../support/parts.ts"
 import * as StubTransport from "../support/StubTransport.ts"
@@ -562,31 +563,10 @@ describe("AnthropicMessages", () => {
 
   describe("streams in pieces", () => {
     for (const name of recordings) {
-      const text = fixture(name)
-      const bytes = new TextEncoder().encode(text)
-
-      it.effect(`gives the same parts of ${name} wherever the reads are cut`, () =>
-        Effect.gen(function*() {
-          const whole = yield* streamOf(text, true)
-          for (let at = 1; at < bytes.length; at++) {
-            const cut = yield* streamOf([bytes.subarray(0, at), bytes.subarray(at)], true)
-            assert.deepStrictEqual(cut.parts, whole.parts, `cut at ${at}`)
-            assert.strictEqual(cut.failure?._tag, whole.failure?._tag)
-          }
-          assert.deepStrictEqual((yield* streamOf(StubTransport.split(text, 1), true)).parts, whole.parts)
-        }), 60_000)
-
-      it.effect(`never succeeds with ${name} truncated before its end`, () =>
-        Effect.gen(function*() {
-          for (let at = 0; at < bytes.length; at++) {
-            const outcome = yield* streamOf([bytes.subarray(0, at)], true)
-            summary(outcome)
-            if (!ended.test(new TextDecoder().decode(bytes.subarray(0, at)))) {
-              assert.strictEqual(outcome.failure?._tag, "NetworkError", `truncated at ${at}`)
-              assert.isTrue(outcome.failure?.isRetryable)
-            }
-          }
-        }), 60_000)
+      everyCut(name, fixture(name), {
+        stream: (reads) => streamOf(reads, true),
+        isWhole: (said) => ended.test(said)
+      })
     }
 
     it.effect("writes well-formed parts whatever events come in whatever order", () =>

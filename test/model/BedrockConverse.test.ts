@@ -12,13 +12,13 @@ import * as BedrockConverse from "../../src/model/BedrockConverse.ts"
 import type { JsonRecord } from "../../src/model/Json.ts"
 import * as GatewayLanguageModel from "../../src/model/LanguageModel.ts"
 import type { Parameters } from "../../src/model/Parameters.ts"
-import { concat, event, exception, frame, recorded, split } from "../support/eventFrames.ts"
+import { concat, event, exception, frame, recorded } from "../support/eventFrames.ts"
+import { everyCut } from "../support/everyCut.ts"
 import {
   finishOf,
   fixture as fixtureOf,
   generateOf,
   type ModelLayer,
-  type Outcome,
   sse,
   streamOf,
   summary
@@ -276,31 +276,11 @@ describe("BedrockConverse answers", () => {
   for (const name of ["text.jsonl", "tools.jsonl", "redacted.jsonl", "error.jsonl"]) {
     const frames = recorded(name)
     const bytes = concat(...frames)
-    const options = { withTools: name === "tools.jsonl", layer }
-    /** The answer is whole after `messageStop`, and after `metadata`. */
-    const isWhole = (at: number) =>
-      name !== "error.jsonl" && (at >= bytes.length || at === bytes.length - frames.at(-1)!.length)
-
-    it.effect(`gives the same parts of ${name} wherever the reads are cut`, () =>
-      Effect.gen(function*() {
-        const whole = yield* streamOf(frames, options)
-        for (let at = 0; at <= bytes.length; at++) {
-          const cut = yield* streamOf([bytes.subarray(0, at), bytes.subarray(at)], options)
-          assert.deepStrictEqual(cut.parts, whole.parts, `cut at ${at}`)
-          assert.strictEqual(cut.failure?._tag, whole.failure?._tag)
-        }
-        const single = yield* streamOf(split(bytes, 1), options)
-        assert.deepStrictEqual(single.parts, whole.parts, "byte by byte")
-      }), 60_000)
-
-    it.effect(`never succeeds with ${name} truncated before its end`, () =>
-      Effect.gen(function*() {
-        for (let at = 0; at < bytes.length; at++) {
-          const outcome: Outcome = yield* streamOf([bytes.subarray(0, at)], options)
-          summary(outcome)
-          assert.strictEqual(outcome.failure?._tag, isWhole(at) ? undefined : "NetworkError", `truncated at ${at}`)
-        }
-      }), 60_000)
+    everyCut(name, bytes, {
+      stream: (reads) => streamOf(reads, { withTools: name === "tools.jsonl", layer }),
+      // After `messageStop`, and after `metadata`.
+      isWhole: (_, at) => name !== "error.jsonl" && at === bytes.length - frames.at(-1)!.length
+    })
   }
 
   it("keeps parts well formed whatever events come", () => {

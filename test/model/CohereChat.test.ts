@@ -10,6 +10,7 @@ import * as FastCheck from "fast-check"
 import * as CohereChat from "../../src/model/CohereChat.ts"
 import * as GatewayLanguageModel from "../../src/model/LanguageModel.ts"
 import type { Parameters } from "../../src/model/Parameters.ts"
+import { everyCut } from "../support/everyCut.ts"
 import {
   finishOf,
   fixture as fixtureOf,
@@ -186,33 +187,10 @@ describe("CohereChat answers", () => {
   }
 
   for (const name of recordings) {
-    const text = fixture(name)
-    const bytes = new TextEncoder().encode(text)
-    const options = { withTools: name === "tools.sse", layer }
-
-    it.effect(`gives the same parts of ${name} wherever the reads are cut`, () =>
-      Effect.gen(function*() {
-        const whole = yield* streamOf(text, options)
-        for (let at = 1; at < bytes.length; at++) {
-          const cut = yield* streamOf([bytes.subarray(0, at), bytes.subarray(at)], options)
-          assert.deepStrictEqual(cut.parts, whole.parts, `cut at ${at}`)
-          assert.strictEqual(cut.failure?._tag, whole.failure?._tag)
-        }
-        const single = yield* streamOf(StubTransport.split(text, 1), options)
-        assert.deepStrictEqual(single.parts, whole.parts, "byte by byte")
-      }), 60_000)
-
-    it.effect(`never succeeds with ${name} truncated before its end`, () =>
-      Effect.gen(function*() {
-        for (let at = 0; at < bytes.length; at++) {
-          const outcome = yield* streamOf([bytes.subarray(0, at)], options)
-          summary(outcome)
-          const said = new TextDecoder().decode(bytes.subarray(0, at))
-          if (!/"message-end".*\}/.test(said)) {
-            assert.strictEqual(outcome.failure?._tag, "NetworkError", `truncated at ${at}`)
-          }
-        }
-      }), 60_000)
+    everyCut(name, fixture(name), {
+      stream: (reads) => streamOf(reads, { withTools: name === "tools.sse", layer }),
+      isWhole: (said) => /"message-end".*\}/.test(said)
+    })
   }
 
   it("keeps parts well formed whatever events come", () => {

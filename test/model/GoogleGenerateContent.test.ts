@@ -15,8 +15,9 @@ import * as GoogleTools from "../../src/model/GoogleTools.ts"
 import type { JsonRecord } from "../../src/model/Json.ts"
 import * as GatewayLanguageModel from "../../src/model/LanguageModel.ts"
 import type { Parameters } from "../../src/model/Parameters.ts"
+import { everyCut } from "../support/everyCut.ts"
 import * as parts from "../support/parts.ts"
-import { collect, finishOf, type ModelLayer, sse, summary } from "../support/parts.ts"
+import { collect, comparable, finishOf, type ModelLayer, sse, summary } from "../support/parts.ts"
 import * as StubTransport from "../support/StubTransport.ts"
 
 const google = (
@@ -361,9 +362,6 @@ const recordings = [
   { name: "array.json", withTools: true }
 ]
 
-/** Ids that are made at random differ from run to run. */
-const comparable = (parts: ReadonlyArray<unknown>) => JSON.stringify(parts).replaceAll(/id_\w+-/g, "*")
-
 /** What makes an answer whole, or a failure of another kind. */
 const ended = /"finishReason": ?"|"blockReason":|"error":/
 
@@ -436,35 +434,13 @@ describe("GoogleGenerateContent", () => {
 
   describe("what the core promises", () => {
     for (const { name, withTools } of recordings) {
-      const body = fixture(name)
-      const bytes = new TextEncoder().encode(body)
-
-      it.effect(`gives the same parts of ${name} wherever the reads are cut`, () =>
-        Effect.gen(function*() {
-          const whole = yield* streamOf(body, { withTools })
-          const expected = comparable(whole.parts)
-          for (let at = 1; at < bytes.length; at++) {
-            const cut = yield* streamOf([bytes.subarray(0, at), bytes.subarray(at)], { withTools })
-            assert.strictEqual(comparable(cut.parts), expected, `cut at ${at}`)
-            assert.strictEqual(cut.failure?._tag, whole.failure?._tag)
-          }
-          const single = yield* streamOf(StubTransport.split(body, 1), { withTools })
-          assert.strictEqual(comparable(single.parts), expected, "byte by byte")
-        }), 60_000)
-
-      it.effect(`never succeeds with ${name} truncated before its end`, () =>
-        Effect.gen(function*() {
-          for (let at = 0; at < bytes.length; at++) {
-            const outcome = yield* streamOf([bytes.subarray(0, at)], { withTools })
-            summary(outcome)
-            if (!ended.test(new TextDecoder().decode(bytes.subarray(0, at)))) {
-              assert.strictEqual(outcome.failure?._tag, "NetworkError", `truncated at ${at}`)
-            }
-          }
-        }), 60_000)
+      everyCut(name, fixture(name), {
+        stream: (reads) => streamOf(reads, { withTools }),
+        isWhole: (said) => ended.test(said)
+      })
     }
 
-    it.live("gives the parts of an array as its elements come", () =>
+    it.effect("gives the parts of an array as its elements come", () =>
       Effect.gen(function*() {
         const sizes: Array<number> = []
         const elements = [text("a"), text("b"), text("c", "STOP")].map((element) => JSON.stringify(element))
@@ -472,7 +448,7 @@ describe("GoogleGenerateContent", () => {
         const body = reads.map((read) => new TextEncoder().encode(read))
         yield* LanguageModel.streamText({ prompt: "hi" }).pipe(
           Stream.runForEachArray((parts) => Effect.sync(() => sizes.push(parts.length))),
-          Effect.provide(layer(StubTransport.make({ body, paced: true })))
+          Effect.provide(layer(StubTransport.make({ body })))
         )
         assert.deepStrictEqual(sizes, [2, 1, 1, 2])
       }))
@@ -535,9 +511,9 @@ describe("GoogleGenerateContent", () => {
           const ids = whole.parts.flatMap((part) => part.type === "tool-call" ? [part.id] : [])
           assert.strictEqual(new Set(ids).size, ids.length, body)
           const split = yield* streamOf(StubTransport.split(body, 40), { withTools: true })
-          assert.strictEqual(comparable(split.parts), comparable(whole.parts), body)
+          assert.strictEqual(comparable(split), comparable(whole), body)
           const asArray = yield* streamOf(StubTransport.split(JSON.stringify(events), 33), { withTools: true })
-          assert.strictEqual(comparable(asArray.parts), comparable(whole.parts), body)
+          assert.strictEqual(comparable(asArray), comparable(whole), body)
           summary(yield* generateOf(JSON.stringify(events), { withTools: true }))
         }
       }), 120_000)

@@ -14,6 +14,7 @@ import type { JsonRecord } from "../../src/model/Json.ts"
 import * as GatewayLanguageModel from "../../src/model/LanguageModel.ts"
 import * as OpenAiChat from "../../src/model/OpenAiChat.ts"
 import type { Parameters } from "../../src/model/Parameters.ts"
+import { everyCut } from "../support/everyCut.ts"
 import {
   finishOf,
   fixture as fixtureOf,
@@ -403,7 +404,6 @@ const dialectOf: { readonly [name: string]: DialectName } = {
   "mistral.sse": "mistral"
 }
 const toolRecordings = new Set(["tools.sse", "mistral.sse", "openrouter.sse", "function-call.sse"])
-const comparable = (parts: ReadonlyArray<unknown>) => JSON.stringify(parts).replaceAll(/id_\w+-/g, "*")
 const ended = /\[DONE\]|"finish_reason":"|"error":/
 
 describe("OpenAiChat answers", () => {
@@ -422,33 +422,10 @@ describe("OpenAiChat answers", () => {
   }
 
   for (const name of recordings) {
-    const text = fixture(name)
-    const bytes = new TextEncoder().encode(text)
-    const options = { withTools: toolRecordings.has(name), layer: layerOf(dialectOf[name]) }
-
-    it.effect(`gives the same parts of ${name} wherever the reads are cut`, () =>
-      Effect.gen(function*() {
-        const whole = yield* streamOf(text, options)
-        const expected = comparable(whole.parts)
-        for (let at = 1; at < bytes.length; at++) {
-          const cut = yield* streamOf([bytes.subarray(0, at), bytes.subarray(at)], options)
-          assert.strictEqual(comparable(cut.parts), expected, `cut at ${at}`)
-          assert.strictEqual(cut.failure?._tag, whole.failure?._tag)
-        }
-        const single = yield* streamOf(StubTransport.split(text, 1), options)
-        assert.strictEqual(comparable(single.parts), expected, "byte by byte")
-      }), 60_000)
-
-    it.effect(`never succeeds with ${name} truncated before its end`, () =>
-      Effect.gen(function*() {
-        for (let at = 0; at < bytes.length; at++) {
-          const outcome = yield* streamOf([bytes.subarray(0, at)], options)
-          summary(outcome)
-          if (!ended.test(new TextDecoder().decode(bytes.subarray(0, at)))) {
-            assert.strictEqual(outcome.failure?._tag, "NetworkError", `truncated at ${at}`)
-          }
-        }
-      }), 60_000)
+    everyCut(name, fixture(name), {
+      stream: (reads) => streamOf(reads, { withTools: toolRecordings.has(name), layer: layerOf(dialectOf[name]) }),
+      isWhole: (said) => ended.test(said)
+    })
   }
 
   it.effect("keeps parts well formed whatever events come", () => {

@@ -9,6 +9,7 @@ import * as Toolkit from "effect/unstable/ai/Toolkit"
 import * as FastCheck from "fast-check"
 import * as GatewayLanguageModel from "../../src/model/LanguageModel.ts"
 import { codec } from "../../src/model/OpenAiResponses.ts"
+import { everyCut } from "../support/everyCut.ts"
 import * as parts from "../support/parts.ts"
 import { collect, finishOf, type Outcome, sse, summary } from "../support/parts.ts"
 import * as StubTransport from "../support/StubTransport.ts"
@@ -785,31 +786,12 @@ describe("OpenAiResponses", () => {
 
   for (const { name, withTools } of recordings) {
     const whole = fixture(name)
-    const bytes = new TextEncoder().encode(whole)
 
-    it.effect(`gives the same parts of ${name} wherever the reads are cut`, () =>
-      Effect.gen(function*() {
-        const expected = yield* streamOf(whole, withTools)
-        for (let at = 1; at < bytes.length; at++) {
-          const cut = yield* streamOf([bytes.subarray(0, at), bytes.subarray(at)], withTools)
-          assert.deepStrictEqual(JSON.stringify(cut.parts), JSON.stringify(expected.parts), `cut at ${at}`)
-          assert.strictEqual(cut.failure?._tag, expected.failure?._tag)
-        }
-        const single = yield* streamOf(StubTransport.split(whole, 1), withTools)
-        assert.strictEqual(JSON.stringify(single.parts), JSON.stringify(expected.parts), "byte by byte")
-      }), 60_000)
-
-    it.effect(`never succeeds with ${name} truncated before its end`, () =>
-      Effect.gen(function*() {
-        for (let at = 0; at < bytes.length; at++) {
-          const outcome = yield* streamOf([bytes.subarray(0, at)], withTools)
-          summary(outcome)
-          // The last event ends in its closing brace; an empty line behind it says nothing more.
-          const isWhole = new TextDecoder().decode(bytes.subarray(at)).trim() === "" ||
-            bytes.length - at <= (name === "text-crlf.sse" ? "\r\n\r\ndata: [DONE]\r\n\r\n".length : 2)
-          if (!isWhole) assert.strictEqual(outcome.failure?._tag, "NetworkError", `truncated at ${at}`)
-        }
-      }), 60_000)
+    everyCut(name, whole, {
+      stream: (reads) => streamOf(reads, withTools),
+      // The last event ends in its closing brace; what is behind it says nothing more.
+      isWhole: (_, at) => at >= new TextEncoder().encode(whole.slice(0, whole.lastIndexOf("}") + 1)).length
+    })
   }
 
   it.effect("writes well-formed parts whatever events come in whatever order", () =>

@@ -6,7 +6,16 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "fast-check"
 import * as GatewayModel from "../../src/model/GatewayModel.ts"
 import * as eventFrames from "../support/eventFrames.ts"
-import { fixture, generateOf, type ModelLayer, type Outcome, sse, streamOf, summary } from "../support/parts.ts"
+import {
+  comparable,
+  fixture,
+  generateOf,
+  type ModelLayer,
+  type Outcome,
+  sse,
+  streamOf,
+  summary
+} from "../support/parts.ts"
 import * as StubTransport from "../support/StubTransport.ts"
 
 const modelOf = (options: GatewayModel.Options): ModelLayer => (stub) => GatewayModel.layer(stub, options)
@@ -85,8 +94,6 @@ const framings: { readonly [name: string]: (stream: string) => string } = {
   "no final newline": (stream) => stream.trimEnd(),
   "unknown fields": (stream) => stream.replaceAll("\ndata:", "\nx-unknown: 1\ndata:")
 }
-
-const comparable = ({ failure, parts }: Outcome) => JSON.stringify([parts, failure?._tag]).replaceAll(/id_\w+-/g, "*")
 
 const textOf = ({ parts }: Outcome) => parts.map((part) => part.type === "text-delta" ? part.delta : "").join("")
 

@@ -10,8 +10,6 @@ export interface Answer {
   readonly headers?: { readonly [name: string]: string } | undefined
   /** One text, or the reads one by one. */
   readonly body: string | ReadonlyArray<Uint8Array>
-  /** Each read comes by itself, and not with others that are there already. */
-  readonly paced?: boolean | undefined
   /** What the connection does after the last read. */
   readonly end?: "close" | "reset" | "hang" | undefined
 }
@@ -36,14 +34,15 @@ export const make = (answer: Answer | ((step: Step, call: number) => Answer)): S
         let taken = 0
         stub.reads = 0
         stub.cancelled = false
-        const { body, end, headers, paced, status } = typeof answer === "function"
+        const { body, end, headers, status } = typeof answer === "function"
           ? answer(steps[0], stub.sent.length - 1)
           : answer
         const reads = typeof body === "string" ? (body === "" ? [] : [new TextEncoder().encode(body)]) : body
         const response = new Response(
           new ReadableStream<Uint8Array>({
             async pull(controller) {
-              if (paced) await new Promise((resolve) => setTimeout(resolve, 0))
+              // As from a network each read comes by itself.
+              for (let tick = 0; tick < 20; tick++) await undefined
               const read = reads[taken]
               if (read !== undefined) {
                 stub.reads = ++taken

@@ -48,6 +48,10 @@ export interface Outcome {
   readonly failure: AiError.AiErrorReason | undefined
 }
 
+/** What two runs on the same answer have to share; ids that are made at random differ from run to run. */
+export const comparable = ({ failure, parts }: Outcome): string =>
+  JSON.stringify([parts, failure?._tag]).replaceAll(/id_\w+-/g, "*")
+
 /** All parts until the end or the failure; defects are thrown. */
 export const collect = <E, R>(stream: Stream.Stream<Response.AnyPart, E, R>): Effect.Effect<Outcome, never, R> =>
   Effect.gen(function*() {

@@ -1,0 +1,43 @@
+/**
+ * The two claims on a recorded stream that hold at each of its bytes.
+ */
+import { assert, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { comparable, type Outcome, summary } from "./parts.ts"
+
+export const everyCut = (
+  name: string,
+  recording: string | Uint8Array,
+  options: {
+    /** Runs a model on a body that comes in these reads. */
+    readonly stream: (reads: ReadonlyArray<Uint8Array>) => Effect.Effect<Outcome>
+    /** Whether the first `at` bytes, which say this, are an answer, or a failure of another kind than a cut. */
+    readonly isWhole: (said: string, at: number) => boolean
+  }
+): void => {
+  const { isWhole, stream } = options
+  const bytes = typeof recording === "string" ? new TextEncoder().encode(recording) : recording
+
+  it.effect(`gives the same parts of ${name} wherever the reads are cut`, () =>
+    Effect.gen(function*() {
+      const expected = comparable(yield* stream([bytes]))
+      for (let at = 1; at < bytes.length; at++) {
+        const cut = yield* stream([bytes.subarray(0, at), bytes.subarray(at)])
+        assert.strictEqual(comparable(cut), expected, `cut at ${at}`)
+      }
+      const single = yield* stream(Array.from(bytes, (byte) => Uint8Array.of(byte)))
+      assert.strictEqual(comparable(single), expected, "byte by byte")
+    }), 60_000)
+
+  it.effect(`never succeeds with ${name} truncated before its end`, () =>
+    Effect.gen(function*() {
+      for (let at = 0; at < bytes.length; at++) {
+        const outcome = yield* stream([bytes.subarray(0, at)])
+        // Also asserts that the parts are well formed and that only a success has a finish part.
+        summary(outcome)
+        if (isWhole(new TextDecoder().decode(bytes.subarray(0, at)), at)) continue
+        assert.strictEqual(outcome.failure?._tag, "NetworkError", `truncated at ${at}`)
+        assert.isTrue(outcome.failure?.isRetryable)
+      }
+    }), 60_000)
+}
