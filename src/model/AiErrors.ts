@@ -45,6 +45,10 @@ declare module "effect/unstable/ai/AiError" {
   interface InvalidOutputErrorMetadata {
     readonly aiGateway?: FailureInfo | null
   }
+  interface NetworkError {
+    /** Effect's own network errors have none. */
+    readonly metadata?: { readonly aiGateway?: FailureInfo | null }
+  }
 }
 
 /**
@@ -84,7 +88,7 @@ export const fromGatewayError = (error: GatewayError.GatewayError, origin: Origi
   // Bedrock's 424 is a model that failed, named in a header only; the gateway's own, of blocked content, has a code.
   const isModelError = reason._tag === "ContentBlocked" && reason.code === undefined &&
     origin.step.provider === "aws-bedrock"
-  const kind = kindByProvider(reason.body, reason.status) ?? (isModelError ? "provider" : kindByTag[reason._tag])
+  const kind = kindByProvider(reason.body, reason.status) ?? (isModelError ? "provider" : kindOf(reason))
   return makeReason(kind, reason, origin)
 }
 
@@ -109,13 +113,26 @@ export const fromBody = (body: JsonRecord, origin: Origin, info: ResponseInfo.Re
   )
 
 /**
- * A connection that ended before the answer did.
+ * An answer that ended before it was whole.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const cut = (description: string, origin: Origin): AiError.NetworkError =>
-  new AiError.NetworkError({ reason: "TransportError", request: requestOf(origin.step), description })
+export const cut = (
+  description: string,
+  origin: Origin,
+  response: { readonly info: ResponseInfo.ResponseInfo; readonly status: number }
+): AiError.NetworkError =>
+  new NetworkError(description, origin, { ...response.info, code: null, status: response.status })
+
+class NetworkError extends AiError.NetworkError {
+  override readonly metadata: { readonly aiGateway: FailureInfo }
+
+  constructor(description: string, origin: Origin, info: FailureInfo) {
+    super({ reason: "TransportError", request: requestOf(origin.step), description })
+    this.metadata = { aiGateway: info }
+  }
+}
 
 type Kind =
   | "authentication"
@@ -140,6 +157,9 @@ const kindByTag: { readonly [Tag in GatewayError.Reason["_tag"]]: Kind } = {
   UnexpectedAnswer: "invalidOutput"
 }
 
+/** The gateway got no answer of the provider: its 2005, although that is a 400. */
+const kindOf = (reason: GatewayError.Reason): Kind => reason.code === 2005 ? "network" : kindByTag[reason._tag]
+
 /** What providers write into `error.type` or `error.code`, where it says more than the status does. */
 const kindByType: { readonly [type: string]: Kind } = {
   API_KEY_INVALID: "authentication",
@@ -151,8 +171,11 @@ const kindByType: { readonly [type: string]: Kind } = {
   content_filter: "contentPolicy",
   content_policy_violation: "contentPolicy",
   context_length_exceeded: "invalidRequest",
+  image_content_policy_violation: "contentPolicy",
   insufficient_quota: "quota",
   invalid_api_key: "authentication",
+  // OpenAI's word for a prompt that was flagged.
+  invalid_prompt: "contentPolicy",
   invalid_request_error: "invalidRequest",
   overloaded_error: "provider",
   permission_error: "authentication",
@@ -193,7 +216,7 @@ const statusOf = (body: JsonRecord): number => {
 
 const makeReason = (kind: Kind, reason: GatewayError.Reason, origin: Origin): AiError.AiErrorReason => {
   const description = scrub(reason.description, origin.secrets)
-  if (kind === "network") return cut(description, origin)
+  if (kind === "network") return new NetworkError(description, origin, failureInfo(reason))
   const metadata = { aiGateway: failureInfo(reason) }
   if (kind === "invalidOutput") return new AiError.InvalidOutputError({ description, metadata })
   const http: typeof AiError.HttpContext.Type = {

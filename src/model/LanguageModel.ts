@@ -140,7 +140,7 @@ const startAnswer = (
         request,
         writer,
         reasonOf: (body) => AiErrors.fromBody(body, origin, response.info),
-        cut: (description) => AiErrors.cut(description, origin)
+        cut: (description) => AiErrors.cut(description, origin, response)
       }),
       failure: (cause) =>
         toAiError(method, cause instanceof GatewayError ? AiErrors.fromGatewayError(cause, origin) : cause),

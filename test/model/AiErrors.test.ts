@@ -30,7 +30,7 @@ interface Row {
 const rows: ReadonlyArray<Row> = [
   { status: 400, body: gateway(2001), reason: "InvalidRequestError", retryable: false, code: 2001 },
   { status: 429, body: gateway(2003), reason: "RateLimitError", retryable: true, code: 2003 },
-  { status: 400, body: gateway(2005), reason: "InternalProviderError", retryable: true, code: 2005 },
+  { status: 400, body: gateway(2005), reason: "NetworkError", retryable: true, code: 2005 },
   { status: 400, body: gateway(2008), reason: "InvalidRequestError", retryable: false, code: 2008 },
   { status: 401, body: gateway(2009), reason: "AuthenticationError", retryable: false, code: 2009 },
   { status: 424, body: gateway(2016), reason: "ContentPolicyError", retryable: false, code: 2016 },
@@ -112,7 +112,19 @@ const rows: ReadonlyArray<Row> = [
   }
 ]
 
-const metadataOf = (reason: AiError.AiErrorReason) => "metadata" in reason ? reason.metadata["aiGateway"] : undefined
+const noInfo = {
+  logId: null,
+  eventId: null,
+  requestId: null,
+  cacheStatus: null,
+  step: null,
+  provider: null,
+  model: null
+}
+
+const flagged = ["invalid_prompt", "image_content_policy_violation"]
+
+const metadataOf = (reason: AiError.AiErrorReason) => "metadata" in reason ? reason.metadata?.["aiGateway"] : undefined
 
 describe("AiErrors", () => {
   for (const { body, code, reason: tag, retryable, status } of rows) {
@@ -139,10 +151,35 @@ describe("AiErrors", () => {
             cacheStatus: "MISS",
             provider: "workers-ai"
           })
-          assert.strictEqual("http" in error.reason ? error.reason.http?.response?.status : undefined, status)
+          if (error.reason._tag !== "NetworkError") {
+            assert.strictEqual("http" in error.reason ? error.reason.http?.response?.status : undefined, status)
+          }
         }
       }))
   }
+
+  for (const code of flagged) {
+    it(`takes ${code} inside a 200 for the content's fault`, () => {
+      const origin = { step: { provider: "openai", endpoint: "responses", query: {} }, secrets: [] }
+      const reason = AiErrors.fromBody({ error: { code, message: "flagged" } }, origin, noInfo)
+      assert.strictEqual(reason._tag, "ContentPolicyError")
+    })
+  }
+
+  it.effect("says which answer was cut", () =>
+    Effect.gen(function*() {
+      const stub = StubTransport.make({
+        body: "data: {\"response\":\"Hi\"}\n\n",
+        headers: { "cf-aig-log-id": "log-1" }
+      })
+      const error = yield* LanguageModel.streamText({ prompt: "hi" }).pipe(
+        Stream.runDrain,
+        Effect.flip,
+        Effect.provide(layer(stub))
+      )
+      assert.strictEqual(error.reason._tag, "NetworkError")
+      assert.deepInclude(metadataOf(error.reason), { logId: "log-1", status: 200, code: null })
+    }))
 
   it.effect("says how long to wait", () =>
     Effect.gen(function*() {
@@ -181,7 +218,7 @@ describe("AiErrors", () => {
         step: { provider: "openai", endpoint: "x", headers: { authorization: secret }, query: {} },
         secrets: [Redacted.value(secret)]
       },
-      { logId: null, eventId: null, requestId: null, cacheStatus: null, step: null, provider: null, model: null }
+      noInfo
     )
     assert.notInclude(JSON.stringify(reason) + reason.message + String(reason), "sk-very-secret")
     assert.include(reason.message, "<redacted>")
