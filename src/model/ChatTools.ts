@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as Tool from "effect/unstable/ai/Tool"
+import * as ToolParams from "./ToolParams.ts"
 
 /**
  * @category models
@@ -89,8 +90,8 @@ export const functionTools = (
 }
 
 /**
- * Brings the arguments of strict tools back into the tools' own encoding: OpenAI's subset has no optional keys, tuples or
- * records, and a call holds what stands for them. What does not fit stays as it is, for Effect to say what is wrong.
+ * Brings the arguments of strict tools back into the tools' own encoding, as {@link ToolParams} does those of the others:
+ * OpenAI's subset has no optional keys, tuples or records, and a call holds what stands for them.
  *
  * @category constructors
  * @since 0.1.0
@@ -98,14 +99,11 @@ export const functionTools = (
 export const strictParams = (
   tools: ReadonlyArray<Tool.Any>,
   transformer: LanguageModel.CodecTransformer
-): ((name: string, params: unknown) => unknown) | undefined => {
-  const strict = new Map(
-    tools.flatMap((tool) =>
-      Tool.getStrictMode(tool) === true ? [[tool.name, paramsReaderOf(tool, transformer)] as const] : []
-    )
+): (name: string, params: unknown) => unknown =>
+  ToolParams.byName(
+    tools,
+    (tool) => Tool.getStrictMode(tool) === true ? paramsReaderOf(tool, transformer) : ToolParams.readerOf(tool)
   )
-  return strict.size === 0 ? undefined : (name, params) => strict.get(name)?.(params) ?? params
-}
 
 /**
  * `oneOf` needs no name on the wire: the tools are already the ones it allows.
@@ -158,7 +156,11 @@ const toFunctionTool = (
   const description = Tool.getDescription(tool)
   const isStrict = strict === undefined ? undefined : Tool.getStrictMode(tool)
   const made = isStrict === true && strict !== undefined ? strict : transformer
-  const parameters = attempt(() => Tool.getJsonSchema(tool, { transformer: made }), problems)
+  const schema = attempt(() => Tool.getJsonSchema(tool, { transformer: made }), problems)
+  // OpenAI refuses an object schema that names no properties.
+  const parameters = schema?.type === "object" && schema.properties === undefined
+    ? { ...schema, properties: {} }
+    : schema
   return {
     type: "function",
     function: {
@@ -173,12 +175,10 @@ const toFunctionTool = (
 const misconfigured = (tool: Tool.Any, description: string): AiError.ToolConfigurationError =>
   new AiError.ToolConfigurationError({ toolName: tool.name, description })
 
-type ParamsReader = (params: unknown) => unknown
-
 /** Made once for each strict tool; there is one transformer for strict tools only. */
-const paramsReaders = new WeakMap<Tool.Any, ParamsReader>()
+const paramsReaders = new WeakMap<Tool.Any, ToolParams.Reader>()
 
-const paramsReaderOf = (tool: Tool.Any, transformer: LanguageModel.CodecTransformer): ParamsReader => {
+const paramsReaderOf = (tool: Tool.Any, transformer: LanguageModel.CodecTransformer): ToolParams.Reader => {
   const known = paramsReaders.get(tool)
   if (known !== undefined) return known
   const made = paramsReader(tool, transformer)
@@ -186,7 +186,7 @@ const paramsReaderOf = (tool: Tool.Any, transformer: LanguageModel.CodecTransfor
   return made
 }
 
-const paramsReader = (tool: Tool.Any, transformer: LanguageModel.CodecTransformer): ParamsReader => {
+const paramsReader = (tool: Tool.Any, transformer: LanguageModel.CodecTransformer): ToolParams.Reader => {
   // A tool that was given by its JSON schema is sent with that, and what comes back fits it.
   if (Tool.isDynamic(tool) && tool.jsonSchema !== undefined) return (params) => params
   // Tools do not say which services their schemas need; where some are needed, decoding fails and nothing is changed.

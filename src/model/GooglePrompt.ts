@@ -60,6 +60,14 @@ export const conversation = (
   const contents: Array<Content> = []
   /** Ids of calls, to those that Google gave them. */
   const wireIds = new Map<string, string>()
+  /** Ids of calls, to their place among all calls. */
+  const places = new Map<string, number>()
+  const placeOf = (result: Prompt.ToolResultPart): number => places.get(result.id) ?? places.size
+
+  /** In the order of the calls: where Google gave no ids, name and place are all that a result has to find its call. */
+  const pushResults = (results: ReadonlyArray<Prompt.ToolResultPart>): void => {
+    for (const result of results.toSorted((a, b) => placeOf(a) - placeOf(b))) push("user", toolResult(result))
+  }
 
   const push = (role: Content["role"], part: JsonRecord): void => {
     const last = contents.at(-1)
@@ -106,6 +114,7 @@ export const conversation = (
             break
           }
           if (id !== undefined) wireIds.set(part.id, id)
+          places.set(part.id, places.size)
           push("model", {
             functionCall: { ...(id && { id }), name: part.name, args: part.params ?? {} },
             ...(isForeign ? { thoughtSignature: foreignSignature } : {}),
@@ -121,10 +130,16 @@ export const conversation = (
         }
       }
     }
-    for (const result of results) push("user", toolResult(result))
+    pushResults(results)
   }
 
+  /** Results that came in messages of their own, one after the other. */
+  let results: Array<Prompt.ToolResultPart> = []
   for (const message of prompt.content) {
+    if (message.role !== "tool") {
+      pushResults(results)
+      results = []
+    }
     switch (message.role) {
       case "system":
         if (message.content !== "") system.push({ text: message.content })
@@ -141,10 +156,11 @@ export const conversation = (
       case "tool":
         // Approvals are Effect's affair: it runs or refuses the call before the prompt comes here.
         for (const part of message.content) {
-          if (part.type === "tool-result") push("user", toolResult(part))
+          if (part.type === "tool-result") results.push(part)
         }
     }
   }
+  pushResults(results)
   if (contents.length === 0) {
     problems.push(
       new AiError.InvalidRequestError({

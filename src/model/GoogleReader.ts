@@ -19,7 +19,6 @@ import * as AiErrors from "./AiErrors.ts"
 import * as ChatChoices from "./ChatChoices.ts"
 import type { ReadContext, Reader } from "./Codec.ts"
 import { marks } from "./GoogleMetadata.ts"
-import { toolParams } from "./GoogleToolSet.ts"
 import { count, excerpt, isRecord, type JsonRecord, parse, record, text } from "./Json.ts"
 import * as JsonArrayStream from "./JsonArrayStream.ts"
 
@@ -47,8 +46,6 @@ export class GoogleReader implements Reader {
 
   constructor(context: ReadContext) {
     this.context = context
-    const { tools } = context.request.options
-    if (tools.length > 0) context.writer.toolParams = toolParams(tools)
   }
 
   event(data: string): void {

@@ -1,12 +1,10 @@
 /**
- * Effect's tools and tool choice in the form of Google's `generateContent`, and a call's arguments back from it.
+ * Effect's tools and tool choice in the form of Google's `generateContent`.
  *
  * Sources: wire reference, section 10.4; `Tool`, `FunctionDeclaration` and `ToolConfig` of `@google/genai@2.32.0`.
  *
  * @since 0.1.0
  */
-import * as Exit from "effect/Exit"
-import * as Schema from "effect/Schema"
 import * as AiError from "effect/unstable/ai/AiError"
 import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as Tool from "effect/unstable/ai/Tool"
@@ -103,44 +101,6 @@ const declaration = (tool: Tool.Any, problems: Array<AiError.AiErrorReason>): Js
   }
   declarations.set(tool, made)
   return made
-}
-
-/**
- * A call's arguments in the tool's own encoding. The schema that was sent is that of JSON, where a date is a text and an
- * `undefined` a `null`; Effect decodes calls with the tool's schema itself. What does not fit stays as it is, for Effect
- * to say what is wrong.
- *
- * @category accessors
- * @since 0.1.0
- */
-export const toolParams = (tools: ReadonlyArray<Tool.Any>): (name: string, params: unknown) => unknown => {
-  const byName = new Map(tools.map((tool) => [tool.name, tool]))
-  return (name, params) => {
-    const tool = byName.get(name)
-    if (tool === undefined || Tool.isProviderDefined(tool) || (Tool.isDynamic(tool) && tool.jsonSchema !== undefined)) {
-      return params
-    }
-    let fromJson = paramsFromJson.get(tool)
-    if (fromJson === undefined) paramsFromJson.set(tool, fromJson = makeParamsFromJson(tool.parametersSchema))
-    return fromJson(params)
-  }
-}
-
-const paramsFromJson = new WeakMap<Tool.Any, (params: unknown) => unknown>()
-
-const makeParamsFromJson = (schema: Schema.Constraint): (params: unknown) => unknown => {
-  // Tools forget what their schemas need; one that needs services fails here and leaves the arguments as they are.
-  const plain = schema as Schema.ConstraintCodec<unknown, unknown>
-  const fits = Schema.is(Schema.toEncoded(plain))
-  const decode = Schema.decodeUnknownExit(Schema.toCodecJson(plain))
-  const encode = Schema.encodeUnknownExit(plain)
-  return (params) => {
-    if (fits(params)) return params
-    const decoded = decode(params)
-    if (Exit.isFailure(decoded)) return params
-    const encoded = encode(decoded.value)
-    return Exit.isSuccess(encoded) ? encoded.value : params
-  }
 }
 
 const takesNothing = (schema: JsonRecord): boolean =>

@@ -21,6 +21,7 @@ import * as PartStream from "./PartStream.ts"
 import { joinDeltas, PartWriter } from "./PartWriter.ts"
 import type * as Providers from "./Providers.ts"
 import * as telemetry from "./telemetry.ts"
+import * as ToolParams from "./ToolParams.ts"
 
 /**
  * One model of one provider.
@@ -132,6 +133,8 @@ const startAnswer = (
         response: { status: response.status, headers: publicHeaders(response.headers) }
       }
     })
+    // A codec whose schemas are of another dialect puts its own in this place.
+    if (options.tools.length > 0) writer.toolParams = ToolParams.byName(options.tools, ToolParams.readerOf)
     return {
       request,
       response,

@@ -19,6 +19,7 @@ import * as OpenAiStructuredOutput from "effect/unstable/ai/OpenAiStructuredOutp
 import type * as Prompt from "effect/unstable/ai/Prompt"
 import * as Tool from "effect/unstable/ai/Tool"
 import { isRecord, type JsonRecord, record, text } from "./Json.ts"
+import * as ToolParams from "./ToolParams.ts"
 
 /**
  * How a prompt is to be sent.
@@ -97,13 +98,8 @@ export const tools = (
  * @category accessors
  * @since 0.1.0
  */
-export const toolParams = (tools: ReadonlyArray<Tool.Any>): (name: string, params: unknown) => unknown => {
-  const byName = new Map(tools.map((tool) => [tool.name, tool]))
-  return (name, params) => {
-    const tool = byName.get(name)
-    return tool === undefined ? params : wireToolOf(tool).params(params)
-  }
-}
+export const toolParams = (tools: ReadonlyArray<Tool.Any>): (name: string, params: unknown) => unknown =>
+  ToolParams.byName(tools, (tool) => wireToolOf(tool).params)
 
 /**
  * `oneOf` needs no name on the wire: the tools are already the ones it allows.
@@ -153,7 +149,7 @@ const makeWireTool = (tool: Tool.Any): WireTool => {
   const isRaw = Tool.isDynamic(tool) && tool.jsonSchema !== undefined
   try {
     return annotated === false || isRaw
-      ? { wire: functionTool(tool, Tool.getJsonSchema(tool), annotated ?? false), params: asIs }
+      ? { wire: functionTool(tool, Tool.getJsonSchema(tool), annotated ?? false), params: ToolParams.readerOf(tool) }
       : {
         wire: functionTool(tool, Tool.getJsonSchema(tool, { transformer: OpenAiStructuredOutput.toCodecOpenAI }), true),
         params: fromStrict(tool.parametersSchema)

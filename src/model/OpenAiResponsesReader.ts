@@ -392,7 +392,8 @@ export class ResponsesReader implements Reader {
     item.closed = true
     this.close()
     // A fragment that says nothing ends a call that is complete, so that its handler need not wait for the answer's end.
-    this.context.writer.toolCall({ index: item.index, id: undefined, name: undefined, arguments: undefined })
+    const nothing = item.arguments === 0 ? "{}" : undefined
+    this.context.writer.toolCall({ index: item.index, id: undefined, name: undefined, arguments: nothing })
   }
 
   private builtIn(item: Item, wire: JsonRecord): void {

@@ -356,7 +356,7 @@ const streams: ReadonlyArray<Case> = [
     claim: "no argument text as no arguments",
     body: sse(added(0, call(0, "f")), done(0, call(0, "f")), completed()),
     withTools: true,
-    parts: ["params(call_0, f, )", "call(call_0, f, {})", "finish(tool-calls)"]
+    parts: ["params(call_0, f, {})", "call(call_0, f, {})", "finish(tool-calls)"]
   },
   {
     claim: "malformed arguments as a failure, never as {}",
