@@ -19,7 +19,7 @@ import type * as HttpClientResponse from "effect/unstable/http/HttpClientRespons
 import * as GatewayError from "./GatewayError.ts"
 import * as GatewayLog from "./GatewayLog.ts"
 import * as ResponseInfo from "./ResponseInfo.ts"
-import type { GatewayResponse, GatewayTransport, Step } from "./Transport.ts"
+import { type GatewayResponse, type GatewayTransport, secretHeaders, type Step } from "./Transport.ts"
 import { exposeHeaders, scrub } from "./webResponse.ts"
 
 /**
@@ -53,14 +53,28 @@ export const make = (httpClient: HttpClient.HttpClient, options: Options): Gatew
   const secret = token === undefined ? undefined : Redacted.value(token)
   const ours = secret === undefined ? {} : { "cf-aig-authorization": `Bearer ${secret}` }
 
-  const execute = (method: string, request: HttpClientRequest.HttpClientRequest) =>
-    httpClient.execute(request).pipe(
+  const execute = (
+    method: string,
+    request: HttpClientRequest.HttpClientRequest,
+    steps: ReadonlyArray<Step> = []
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, GatewayError.GatewayError> => {
+    const refused = Object.keys(request.headers).find((name) => !allowed.test(request.headers[name]?.trim() ?? ""))
+    if (refused !== undefined) {
+      const description =
+        `the value of the header ${refused} has characters that HTTP does not allow, such as a line end`
+      return fail(method, new GatewayError.InvalidRequest({ description, info: ResponseInfo.empty }))
+    }
+    return httpClient.execute(request).pipe(
       Effect.mapError((error) => failed(method, error)),
       // Our credentials travel to Cloudflare only, and into no span.
       Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
       Effect.provideService(HttpClient.TracerPropagationEnabled, false),
-      Effect.updateService(Headers.CurrentRedactedNames, (names) => [...names, ...secretHeaders])
+      Effect.updateService(
+        Headers.CurrentRedactedNames,
+        (names) => [...names, ...secretHeaders, ...redactedNames(steps)]
+      )
     )
+  }
 
   const send = (steps: ReadonlyArray<Step>): HttpClientRequest.HttpClientRequest => {
     const [step] = steps
@@ -98,7 +112,7 @@ export const make = (httpClient: HttpClient.HttpClient, options: Options): Gatew
   return {
     send: (steps) =>
       Effect.flatMap(
-        execute("send", send(steps)),
+        execute("send", send(steps), steps),
         (response) => toResponse(response, { method: "send", steps, secret })
       ),
 
@@ -130,8 +144,13 @@ export const make = (httpClient: HttpClient.HttpClient, options: Options): Gatew
   }
 }
 
-/** Headers of ours and of the providers that hold secrets; Effect redacts `authorization` and `x-api-key` by itself. */
-const secretHeaders = ["cf-aig-authorization", "cf-aig-metadata", "api-key", "x-goog-api-key", "xi-api-key"]
+/** What `fetch` refuses, and quotes as it does; it trims what stands around a value. */
+const allowed = /^[\t\x20-\x7e\x80-\xff]*$/
+
+const redactedNames = (steps: ReadonlyArray<Step>): ReadonlyArray<string> =>
+  steps.flatMap(({ headers = {} }) =>
+    Object.keys(headers).flatMap((name) => Redacted.isRedacted(headers[name]) ? [name.toLowerCase()] : [])
+  )
 
 const toResponse = (
   response: HttpClientResponse.HttpClientResponse,

@@ -10,12 +10,13 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import * as Headers from "effect/unstable/http/Headers"
 import * as HttpClient from "effect/unstable/http/HttpClient"
 import * as HttpClientError from "effect/unstable/http/HttpClientError"
 import * as HttpClientRequest from "effect/unstable/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/unstable/http/HttpClientResponse"
 import type { GatewayError } from "./GatewayError.ts"
-import type { GatewayResponse, Step, Transport } from "./Transport.ts"
+import { type GatewayResponse, secretHeaders, type Step, type Transport } from "./Transport.ts"
 
 /**
  * The provider whose API the requests speak.
@@ -64,23 +65,24 @@ export const make = (
   transport: Transport<never>,
   provider: Provider
 ): HttpClient.HttpClient =>
-  HttpClient.make((request, url) =>
+  HttpClient.make((request, url, signal) =>
     Effect.flatMap(toStep(request, url, provider), (step) =>
       transport.send([step]).pipe(
-        Effect.flatMap((response) => fromResponse(request, response)),
+        Effect.flatMap((response) => fromResponse(request, response, signal)),
         Effect.catchTag("GatewayError", (error) => fromError(request, error))
       ))
   ).pipe(
     // A client needs whole URLs; of a path, only what stands behind this name is used.
     HttpClient.mapRequest((request) =>
       /^https?:/.test(request.url) ? request : HttpClientRequest.prependUrl(request, "https://provider.invalid")
+    ),
+    HttpClient.transform((sent) =>
+      Effect.updateService(sent, Headers.CurrentRedactedNames, (names) => [...names, ...secretHeaders])
     )
   )
 
 /** Headers that describe the connection or the body, which the gateway makes anew. */
 const dropped = /^(host|content-length|content-type|connection|accept-encoding|b3|traceparent|tracestate)$/
-
-const secret = /^(authorization|x-api-key|api-key|x-goog-api-key|xi-api-key)$/
 
 const toStep = (
   request: HttpClientRequest.HttpClientRequest,
@@ -104,20 +106,43 @@ const toStep = (
   const endpoint = basePath !== "" && path.startsWith(`${basePath}/`) ? path.slice(basePath.length + 1) : path
   const headers: { [name: string]: string | Redacted.Redacted<string> } = {}
   for (const [name, value] of Object.entries(request.headers)) {
-    if (!dropped.test(name)) headers[name] = secret.test(name) ? Redacted.make(value, { label: name }) : value
+    if (!dropped.test(name)) {
+      headers[name] = secretHeaders.includes(name)
+        ? Redacted.make(value, { label: name })
+        : value
+    }
   }
   return Effect.succeed({ provider: slug, endpoint: endpoint + url.search, headers, query })
 }
 
-const fromResponse = (request: HttpClientRequest.HttpClientRequest, response: GatewayResponse) =>
+const fromResponse = (
+  request: HttpClientRequest.HttpClientRequest,
+  response: GatewayResponse,
+  signal: AbortSignal
+) =>
   Effect.map(
-    Stream.toReadableStreamEffect(response.stream),
+    // Effect stops to read a response by this signal only.
+    Stream.toReadableStreamEffect(Stream.interruptWhen(response.stream, aborted(signal))),
     (body) =>
       HttpClientResponse.fromWeb(
         request,
-        new Response(body, { status: response.status, headers: given(response.headers) })
+        new Response(hasNoBody.has(response.status) ? null : body, {
+          status: response.status,
+          headers: given(response.headers)
+        })
       )
   )
+
+const aborted = (signal: AbortSignal): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const stop = () => resume(Effect.void)
+    if (signal.aborted) return stop()
+    signal.addEventListener("abort", stop, { once: true })
+    return Effect.sync(() => signal.removeEventListener("abort", stop))
+  })
+
+/** A `Response` of such a status refuses any body. */
+const hasNoBody = new Set([204, 205])
 
 const fromError = (
   request: HttpClientRequest.HttpClientRequest,
@@ -132,13 +157,22 @@ const fromError = (
     )
   }
   const headers = {
-    "content-type": body?.trimStart().startsWith("{") ? "application/json" : "text/plain",
+    // Of a long body an error keeps the start only, which is no JSON any more.
+    "content-type": isJson(body) ? "application/json" : "text/plain",
     "cf-aig-log-id": info.logId ?? undefined,
     "retry-after-ms": retryAfter === undefined ? undefined : String(Math.ceil(Duration.toMillis(retryAfter)))
   }
   return Effect.succeed(
     HttpClientResponse.fromWeb(request, new Response(body ?? null, { status, headers: given(headers) }))
   )
+}
+
+const isJson = (text: string | undefined): boolean => {
+  try {
+    return text !== undefined && typeof JSON.parse(text) === "object"
+  } catch {
+    return false
+  }
 }
 
 const given = (headers: { readonly [name: string]: string | undefined }): { [name: string]: string } =>

@@ -14,6 +14,22 @@ import type { Feedback, GatewayLog } from "./GatewayLog.ts"
 import type { ResponseInfo } from "./ResponseInfo.ts"
 
 /**
+ * Names of headers that hold secrets, of ours and of the providers; no span shows their values.
+ *
+ * @category data
+ * @since 0.1.0
+ */
+export const secretHeaders: ReadonlyArray<string> = [
+  "authorization",
+  "cf-aig-authorization",
+  "cf-aig-metadata",
+  "x-api-key",
+  "api-key",
+  "x-goog-api-key",
+  "xi-api-key"
+]
+
+/**
  * One request to one provider; several are tried in order by the gateway, first success wins.
  *
  * Source: Cloudflare's documentation of the universal endpoint (`provider`, `endpoint`, `headers`, `query`).

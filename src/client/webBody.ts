@@ -62,6 +62,9 @@ const pullOf = <E>(
       isReading = true
       reader.read().then(onRead, onFailure)
     }
+    soon()
+  }
+  const soon = () => {
     ticks = 0
     if (!isDelivering) queueMicrotask(deliver)
     isDelivering = true
@@ -89,6 +92,8 @@ const pullOf = <E>(
   return Effect.callback((resume) => {
     waiting = resume
     if (!isReading) next()
+    // Left from a pull that was given up, while the next read is under way.
+    else if (reads.length > 0) soon()
     return stopWaiting
   })
 }

@@ -151,6 +151,39 @@ describe("HttpTransport", () => {
       assert.isNotEmpty(spans)
     }))
 
+  it.effect("shows no header on a span whose value was Redacted", () =>
+    Effect.gen(function*() {
+      const spans: Array<Tracer.NativeSpan> = []
+      const tracer = Tracer.make({
+        span(options) {
+          const span = new Tracer.NativeSpan(options)
+          spans.push(span)
+          return span
+        }
+      })
+      const { use } = client(() => Response.json({}))
+      const headers = { "ocp-apim-subscription-key": Redacted.make(key), "x-shown": "shown" }
+      yield* use((client) => client.run({ ...openai, headers })).pipe(Effect.provideService(Tracer.Tracer, tracer))
+      const seen = inspect(spans.map(({ attributes }) => attributes), { depth: 10 })
+      assert.include(seen, "shown")
+      assert.notInclude(seen, key)
+    }))
+
+  it.effect("refuses a header that HTTP does not allow before anything is sent, and does not quote it", () =>
+    Effect.gen(function*() {
+      const sent: Array<unknown> = []
+      const { use } = client((request) => {
+        sent.push(request)
+        return Response.json({})
+      })
+      const headers = { authorization: Redacted.make(`Bearer ${key}\n${key}`) }
+      const error = yield* Effect.flip(use((client) => client.run({ ...openai, headers })))
+      assert.strictEqual(error.reason._tag, "InvalidRequest")
+      assert.include(error.message, "authorization")
+      assert.notInclude(inspect(error, { depth: 10 }), key)
+      assert.deepStrictEqual(sent, [])
+    }))
+
   it.effect("tells a refused connection from one that is cut", () =>
     Effect.gen(function*() {
       const refused = client(() => Promise.reject(new TypeError("fetch failed", { cause: new Error("ECONNREFUSED") })))

@@ -1,9 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import * as HttpClient from "effect/unstable/http/HttpClient"
 import * as HttpClientRequest from "effect/unstable/http/HttpClientRequest"
+import { inspect } from "node:util"
 import * as ProviderHttpClient from "../../src/client/ProviderHttpClient.ts"
 import * as StubTransport from "../support/StubTransport.ts"
 
@@ -60,6 +63,47 @@ describe("ProviderHttpClient", () => {
         yield* endpoint("https://x/v1beta/models/g:generateContent", "google-ai-studio", ""),
         "v1beta/models/g:generateContent"
       )
+    }))
+
+  it.live("stops the provider when the reading of an answer is interrupted", () =>
+    Effect.gen(function*() {
+      const stub = StubTransport.make({ body: [new TextEncoder().encode("{")], end: "hang" })
+      const text = Effect.flatMap(execute(stub, post("http://any/chat/completions")), (response) => response.text)
+      const result = yield* Effect.timeoutOption(text, "20 millis")
+      assert.isTrue(Option.isNone(result))
+      yield* Effect.sleep("5 millis")
+      assert.isTrue(stub.cancelled)
+    }))
+
+  it.effect("calls an answer JSON only when it is, also when an error kept no more than its start", () =>
+    Effect.gen(function*() {
+      const long = JSON.stringify({ error: { message: "x".repeat(100_000) } })
+      for (const [body, type] of [["{\"error\":1}", "application/json"], [long, "text/plain"]] as const) {
+        const response = yield* execute(StubTransport.make({ status: 422, body }), post("http://any/x"))
+        assert.deepStrictEqual([response.status, response.headers["content-type"]], [422, type])
+      }
+      const empty = yield* execute(StubTransport.make({ status: 204, body: "" }), post("http://any/x"))
+      assert.deepStrictEqual([empty.status, yield* empty.text], [204, ""])
+    }))
+
+  it.effect("shows no key on spans", () =>
+    Effect.gen(function*() {
+      const seen: Array<unknown> = []
+      const tracer = Tracer.make({
+        span(options) {
+          const span = new Tracer.NativeSpan(options)
+          seen.push(span.attributes)
+          return span
+        }
+      })
+      const names = ["authorization", "x-goog-api-key", "api-key", "cf-aig-authorization"]
+      const request = HttpClientRequest.setHeaders(
+        post("http://any/x"),
+        Object.fromEntries(names.map((name) => [name, "sk-very-secret"]))
+      )
+      yield* execute(StubTransport.make({ body: "{}" }), request).pipe(Effect.provideService(Tracer.Tracer, tracer))
+      assert.include(inspect(seen, { depth: 5 }), "x-goog-api-key")
+      assert.notInclude(inspect(seen, { depth: 5 }), "sk-very-secret")
     }))
 
   it.effect("gives streams as they come, and answers of any status as answers", () =>

@@ -3,6 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
 import * as webBody from "../../src/client/webBody.ts"
@@ -106,6 +107,31 @@ describe("a body's stream", () => {
       yield* Effect.sleep("10 millis")
       const text = (chunk: ReadonlyArray<Uint8Array>) => chunk.map((read) => new TextDecoder().decode(read)).join("")
       assert.deepStrictEqual([text(yield* pull), text(yield* pull)], ["a", "b"])
+    }).pipe(Effect.scoped))
+
+  it.live("gives what came for a pull that was given up to the next one at once", () =>
+    Effect.gen(function*() {
+      for (let ticks = 0; ticks < 12; ticks++) {
+        let enqueue = (_: string): void => {}
+        const body = new ReadableStream<Uint8Array>({
+          start(controller) {
+            enqueue = (text) => controller.enqueue(utf8.encode(text))
+          }
+        })
+        const pull = yield* Stream.toPull(webBody.stream(body, String))
+        const given: Array<ReadonlyArray<Uint8Array>> = []
+        const fiber = yield* Effect.forkChild(Effect.map(pull, (chunk) => given.push(chunk)))
+        yield* Effect.sleep("1 millis")
+        enqueue("a")
+        yield* Effect.promise(async () => {
+          for (let i = 0; i < ticks; i++) await undefined
+          fiber.interruptUnsafe()
+        })
+        yield* Fiber.await(fiber)
+        if (given.length > 0) continue
+        const chunk = yield* Effect.timeoutOption(pull, "100 millis")
+        assert.isTrue(Option.isSome(chunk), `given up after ${ticks} microtasks`)
+      }
     }).pipe(Effect.scoped))
 
   it.live("has all reads in their order, whenever they come", () =>

@@ -38,7 +38,7 @@ export const make = (answer: Answer | ((step: Step, call: number) => Answer)): S
           ? answer(steps[0], stub.sent.length - 1)
           : answer
         const reads = typeof body === "string" ? (body === "" ? [] : [new TextEncoder().encode(body)]) : body
-        const response = new Response(
+        const stream = () =>
           new ReadableStream<Uint8Array>({
             async pull(controller) {
               // As from a network each read comes by itself.
@@ -54,9 +54,11 @@ export const make = (answer: Answer | ((step: Step, call: number) => Answer)): S
             cancel() {
               stub.cancelled = true
             }
-          }, { highWaterMark: 0 }),
-          { status: status ?? 200, headers: { "content-type": "text/event-stream", ...headers } }
-        )
+          }, { highWaterMark: 0 })
+        const response = new Response(status === 204 ? null : stream(), {
+          status: status ?? 200,
+          headers: { "content-type": "text/event-stream", ...headers }
+        })
         return webResponse.fromWeb(response, { method: "send", steps })
       })
   }
