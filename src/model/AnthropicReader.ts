@@ -127,8 +127,12 @@ class AnthropicReader implements Reader {
     this.readDetails(message)
     // In a stream this is empty, but for calls that code of the model's made before.
     const content = Array.isArray(message["content"]) ? message["content"] : []
+    // What is said around an object would be taken for a part of its JSON.
+    const hasObject = this.answersByTool && content.some((block) => isObject(record(block)))
     for (let index = 0; index < content.length && !writer.done; index++) {
-      this.start(index, record(content[index]))
+      const block = record(content[index])
+      if (hasObject && block["type"] === "text") continue
+      this.start(index, block)
       this.stop(index)
     }
     this.readStop(message)
@@ -424,3 +428,6 @@ const statuses: ReadonlyMap<string, number> = new Map([
   ["timeout_error", 504],
   ["overloaded_error", 529]
 ])
+
+const isObject = (block: JsonRecord): boolean =>
+  block["type"] === "tool_use" && block["name"] === AnthropicToolUse.objectTool

@@ -120,7 +120,12 @@ class BedrockReader implements Reader {
       const description = "the answer has no list `output.message.content`"
       return writer.fail(new AiError.InvalidOutputError({ description }))
     }
-    message["content"].forEach((block, index) => this.block(index, record(block)))
+    const content = message["content"].map(record)
+    // What is said around an object would be taken for a part of its JSON.
+    const hasObject = this.answersByTool && content.some((block) => record(block["toolUse"])["name"] === objectTool)
+    content.forEach((block, index) => {
+      if (!hasObject || block["text"] === undefined) this.block(index, block)
+    })
     this.messageStop(answer)
     this.metadata(answer)
     if (!writer.done) this.finish()

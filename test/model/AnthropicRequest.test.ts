@@ -719,6 +719,14 @@ describe("AnthropicMessages requests", () => {
         assert.deepStrictEqual(response.value, {})
       }))
 
+    it.effect("are not mixed with what the model says around them", () =>
+      Effect.gen(function*() {
+        const answer = JSON.parse(fixture("object-tool.json", "anthropic"))
+        const chatty = { ...answer, content: [{ type: "text", text: "Sure: " }, ...answer.content] }
+        const { value } = yield* objectOf(JSON.stringify(chatty), { model: "claude-3-5-sonnet-latest" })
+        assert.deepStrictEqual(value, { name: "Ada", age: 36 })
+      }))
+
     it.effect("stand beside tools, which the model may call first", () =>
       Effect.gen(function*() {
         const stub = answered("object-tool.json")

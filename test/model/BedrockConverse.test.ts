@@ -623,7 +623,10 @@ describe("BedrockConverse requests", () => {
     Effect.gen(function*() {
       const schema = Schema.Struct({ name: Schema.String, age: Schema.optionalKey(Schema.Int) })
       const input = { name: "Ada", age: null }
-      const stub = answered([{ toolUse: { toolUseId: "t", name: "structured_output", input } }], "tool_use")
+      const stub = answered(
+        [{ text: "Sure: " }, { toolUse: { toolUseId: "t", name: "structured_output", input } }],
+        "tool_use"
+      )
       const response = yield* LanguageModel.generateObject({ prompt: "who?", schema }).pipe(Effect.provide(layer(stub)))
       assert.deepStrictEqual(response.value, { name: "Ada" })
       assert.strictEqual(response.finishReason, "stop")
