@@ -64,22 +64,29 @@ export const layer = <R>(transport: Transport<R>, provider: Provider): Layer.Lay
 export const make = (
   transport: Transport<never>,
   provider: Provider
-): HttpClient.HttpClient =>
-  HttpClient.make((request, url, signal) =>
+): HttpClient.HttpClient => {
+  const whole = HttpClient.make((request, url, signal) =>
     Effect.flatMap(toStep(request, url, provider), (step) =>
       transport.send([step]).pipe(
         Effect.flatMap((response) => fromResponse(request, response, signal)),
         Effect.catchTag("GatewayError", (error) => fromError(request, error))
       ))
   ).pipe(
-    // A client needs whole URLs; of a path, only what stands behind this name is used.
-    HttpClient.mapRequest((request) =>
-      /^https?:/.test(request.url) ? request : HttpClientRequest.prependUrl(request, "https://provider.invalid")
-    ),
     HttpClient.transform((sent) =>
       Effect.updateService(sent, Headers.CurrentRedactedNames, (names) => [...names, ...secretHeaders])
     )
   )
+  // After all that is put around this client: SDKs prepend the provider's own URL. A client needs whole URLs; of a path,
+  // only what stands behind this name is used.
+  return HttpClient.makeWith<HttpClientError.HttpClientError, never, HttpClientError.HttpClientError, never>(
+    Effect.flatMap((request) =>
+      whole.execute(
+        /^https?:/.test(request.url) ? request : HttpClientRequest.prependUrl(request, "https://provider.invalid")
+      )
+    ),
+    Effect.succeed
+  )
+}
 
 /** Headers that describe the connection or the body, which the gateway makes anew. */
 const dropped = /^(host|content-length|content-type|connection|accept-encoding|b3|traceparent|tracestate)$/

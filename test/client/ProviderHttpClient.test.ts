@@ -49,6 +49,16 @@ describe("ProviderHttpClient", () => {
       }
     }))
 
+  it.effect("lets an SDK put the provider's own URL before its paths", () =>
+    Effect.gen(function*() {
+      const stub = StubTransport.make({ body: "{}" })
+      const sdk = ProviderHttpClient.make(stub, { slug: "openai", basePath: "v1" }).pipe(
+        HttpClient.mapRequest(HttpClientRequest.prependUrl("https://api.openai.com/v1"))
+      )
+      yield* sdk.execute(post("/responses"))
+      assert.strictEqual(stub.sent[0]?.endpoint, "responses")
+    }))
+
   it.effect("cuts off no more than the provider's base path", () =>
     Effect.gen(function*() {
       const stub = StubTransport.make({ body: "{}" })
