@@ -140,9 +140,10 @@ const fromResponse = (
       )
   )
 
-const aborted = (signal: AbortSignal): Effect.Effect<void> =>
+/** A failure, for a body that was cut must never look whole. */
+const aborted = (signal: AbortSignal): Effect.Effect<never, unknown> =>
   Effect.callback((resume) => {
-    const stop = () => resume(Effect.void)
+    const stop = () => resume(Effect.fail(signal.reason))
     if (signal.aborted) return stop()
     signal.addEventListener("abort", stop, { once: true })
     return Effect.sync(() => signal.removeEventListener("abort", stop))

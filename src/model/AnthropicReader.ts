@@ -110,12 +110,7 @@ class AnthropicReader implements Reader {
     const { writer } = this.context
     for (const index of this.blocks.keys()) this.stop(index)
     this.writeFinish()
-    if (!writer.readable) {
-      return writer.fail(
-        new AiError.InvalidOutputError({ description: "the answer has neither content nor a stop reason" })
-      )
-    }
-    writer.end()
+    writer.end("the answer has neither content nor a stop reason")
   }
 
   private message(message: JsonRecord): void {

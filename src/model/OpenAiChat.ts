@@ -259,16 +259,11 @@ class ChatReader implements Reader {
 
   private finish(): void {
     const { writer } = this.context
-    if (!writer.readable) {
-      return writer.fail(
-        new AiError.InvalidOutputError({ description: "the answer has no `choices` with anything to read in them" })
-      )
-    }
     this.tags.end()
     this.attachments.end()
     // OpenAI says "stop" of a refusal; Effect has a word for it.
     if (this.refused && this.stopped) writer.addFinishReason("content-filter")
-    writer.end()
+    writer.end("the answer has no `choices` with anything to read in them")
   }
 
   private answer(chunk: JsonRecord): void {

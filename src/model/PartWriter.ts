@@ -11,6 +11,7 @@ import * as AiError from "effect/unstable/ai/AiError"
 import type * as Response from "effect/unstable/ai/Response"
 import { excerpt } from "./Json.ts"
 import * as ToolCalls from "./ToolCalls.ts"
+import * as Usage from "./Usage.ts"
 
 /**
  * @category models
@@ -26,20 +27,6 @@ export interface Options {
     readonly metadata: Response.FinishPartMetadata
     readonly response?: Response.FinishPartEncoded["response"]
   }
-}
-
-/**
- * Token counts as the wire gave them; what it did not give stays `undefined`.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Usage {
-  readonly input?: number | undefined
-  readonly cacheRead?: number | undefined
-  readonly cacheWrite?: number | undefined
-  readonly output?: number | undefined
-  readonly reasoning?: number | undefined
 }
 
 /**
@@ -71,7 +58,7 @@ export class PartWriter {
   private heldMetadata: Response.ResponseMetadataPartEncoded | undefined
   private finishMetadata: Response.FinishPartMetadata
   private finishReason: Response.FinishReason | undefined
-  private usage: Usage | undefined
+  private usage: Usage.Usage | undefined
 
   constructor(options: Options) {
     this.options = options
@@ -253,8 +240,8 @@ export class PartWriter {
   }
 
   /** Later usage replaces earlier usage, unless it is all zero: some terminators are. */
-  addUsage(usage: Usage): void {
-    if (this.usage === undefined || !isZero(usage)) this.usage = usage
+  addUsage(usage: Usage.Usage): void {
+    if (this.usage === undefined || !Usage.isZero(usage)) this.usage = usage
   }
 
   /** The last one given counts. */
@@ -268,9 +255,10 @@ export class PartWriter {
     if (!this.done) this.failure = reason
   }
 
-  /** The wire has said that the answer is over. */
-  end(): void {
+  /** The wire has said that the answer is over; one in which nothing was recognised is a failure, said by `nothing`. */
+  end(nothing = "the answer has nothing in it that can be read"): void {
     if (this.done) return
+    if (!this.readable) return this.fail(new AiError.InvalidOutputError({ description: nothing }))
     this.endText()
     this.endReasoning()
     for (const call of this.calls.open()) {
@@ -290,8 +278,8 @@ export class PartWriter {
       // Handlers run on "tool-calls" and "stop" only; several models say "stop", or nothing, after tool calls.
       reason: calls > 0 && reason !== "length" && reason !== "content-filter" && reason !== "pause"
         ? "tool-calls"
-        : reason ?? (this.readable ? "stop" : "unknown"),
-      usage: toUsage(this.usage),
+        : reason ?? "stop",
+      usage: Usage.toPart(this.usage),
       metadata: this.finishMetadata,
       ...(this.options.finish.response === undefined ? {} : { response: this.options.finish.response })
     }
@@ -404,67 +392,9 @@ export class PartWriter {
   }
 }
 
-/**
- * The parts of a whole answer from those of a stream: text and reasoning joined, tool parameters left out.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const joinDeltas = (parts: ReadonlyArray<Response.StreamPartEncoded>): Array<Response.PartEncoded> => {
-  const whole: Array<Response.PartEncoded> = []
-  let joined = ""
-  let metadata: Response.ProviderMetadata = noMetadata
-  for (const part of parts) {
-    switch (part.type) {
-      case "text-start":
-      case "reasoning-start":
-        joined = ""
-        metadata = part.metadata ?? noMetadata
-        break
-      case "text-delta":
-      case "reasoning-delta":
-        joined += part.delta
-        break
-      case "text-end":
-        whole.push({ ...base, type: "text", text: joined, metadata: { ...metadata, ...part.metadata } })
-        break
-      case "reasoning-end":
-        whole.push({ ...base, type: "reasoning", text: joined, metadata: { ...metadata, ...part.metadata } })
-        break
-      case "tool-params-start":
-      case "tool-params-delta":
-      case "tool-params-end":
-      case "error":
-        break
-      default:
-        whole.push(part)
-    }
-  }
-  return whole
-}
-
 const noMetadata = Object.freeze({})
 
 const base = {
   "~effect/ai/Response/Part": "~effect/ai/Response/Part",
   metadata: noMetadata
 } as const
-
-const isZero = (usage: Usage) => !usage.input && !usage.output && !usage.cacheRead && !usage.reasoning
-
-const toUsage = (usage: Usage = {}): typeof Response.Usage.Encoded => {
-  const { cacheRead, cacheWrite, input, output, reasoning } = usage
-  return {
-    inputTokens: {
-      uncached: input === undefined ? undefined : Math.max(0, input - (cacheRead ?? 0) - (cacheWrite ?? 0)),
-      total: input,
-      cacheRead,
-      cacheWrite
-    },
-    outputTokens: {
-      total: output,
-      text: output === undefined || reasoning === undefined ? undefined : Math.max(0, output - reasoning),
-      reasoning
-    }
-  }
-}

@@ -140,14 +140,7 @@ class WorkersAiReader implements Reader {
     const { writer } = this.context
     this.release()
     this.tags.end()
-    if (!writer.readable) {
-      return writer.fail(
-        new AiError.InvalidOutputError({
-          description: "the answer has none of `response`, `tool_calls` and `choices` with anything to read in it"
-        })
-      )
-    }
-    writer.end()
+    writer.end("the answer has none of `response`, `tool_calls` and `choices` with anything to read in it")
   }
 
   private answer(chunk: JsonRecord): void {
