@@ -192,7 +192,7 @@ export const make = ({ adopt }: { readonly adopt: boolean }) => {
         {
           value,
           isSame: same && !moved,
-          mayTake: adopt || output !== undefined ||
+          mayTake: adopt || (output !== undefined && !moved) ||
             Option.getOrElse(yield* Effect.serviceOption(AdoptPolicy), () => false),
           comment: `effect-ai-gateway ${instanceId}`
         }

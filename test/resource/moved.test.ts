@@ -130,6 +130,17 @@ describe("a secret that another party made", () => {
       assert.lengthOf(yield* secretsOf(storeId), 1)
     }))
 
+  test.provider("is neither written nor deleted by a key that moves to its store", (stack) =>
+    Effect.gen(function*() {
+      yield* stack.deploy(stackOf("moved-in"))
+      yield* theirs("dev:second", "moved-in")
+      proxy.reset()
+      assert.include(String(yield* Effect.exit(stack.deploy(stackOf("moved-in", "dev:second")))), "SecretTaken")
+      assert.isFalse(proxy.calls.some((call) => call.method === "PATCH"))
+      yield* stack.destroy()
+      assert.strictEqual((yield* secretsOf("dev:second")).filter((_) => _.name.startsWith("moved-in")).length, 1)
+    }))
+
   test.provider("keeps its scopes when it is taken over", (stack) =>
     Effect.gen(function*() {
       const storeId = yield* stack.deploy(stackOf("scoped"))
