@@ -47,6 +47,16 @@ const ran = (...args: ReadonlyArray<string>) =>
     return yield* Effect.promise(() => ended).pipe(Effect.timeout("15 seconds"))
   })
 
+/** A local gateway without a file, whose token is `t`. */
+const gatewayWith = (...args: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const process = yield* running("local", "--json", "--port", "0", "--store", ":memory:", "--token", "t", ...args)
+    const ready: { readonly ready: true; readonly url: string; readonly accountId: string } = JSON.parse(
+      yield* Effect.promise(() => process.line)
+    )
+    return { child: process.child, ended: process.ended, ready }
+  })
+
 /** Listens on a free port of the loopback interface while the scope is open. */
 const portOf = (server: Server) =>
   Effect.acquireRelease(
@@ -62,24 +72,14 @@ const portOf = (server: Server) =>
 describe("effect-ai-gateway local", () => {
   it.live("prints one line of JSON when it is ready, serves, and ends with 0 on SIGTERM while a stream is open", () =>
     Effect.gen(function*() {
-      const { child, ended, line } = yield* running(
-        "local",
-        "--json",
-        "--port",
-        "0",
-        "--store",
-        ":memory:",
-        "--token",
-        "t-1"
-      )
-      const ready = JSON.parse(yield* Effect.promise(() => line))
-      assert.deepStrictEqual(Object.keys(ready), ["ready", "url", "accountId"], "a token that was given is not printed")
-      assert.deepInclude(ready, { ready: true, accountId: "0".repeat(32) })
+      const { child, ended, ready } = yield* gatewayWith()
+      // The token was given, so it is not printed.
+      assert.deepStrictEqual(ready, { ready: true, url: ready.url, accountId: "0".repeat(32) })
       const base = `${ready.url}/v1/${ready.accountId}/default/workers-ai/@cf/meta/llama-3.1-8b-instruct`
       const response = yield* Effect.promise(() =>
         fetch(base, {
           method: "POST",
-          headers: { "cf-aig-authorization": "Bearer t-1" },
+          headers: { "cf-aig-authorization": "Bearer t" },
           body: JSON.stringify({ prompt: "word ".repeat(400), stream: true })
         })
       )
@@ -125,7 +125,7 @@ describe("effect-ai-gateway local", () => {
         [["--upstream", "openai"], ["--upstream", "openai", "PROVIDER=URL"]],
         [["--upstream", "nobody=http://x"], ["--upstream", "nobody=http://x", "openai"]],
         [["--store", "/dev/null/x.db"], ["--store", "/dev/null/x.db"]],
-        [["--record", "/tmp/a", "--replay", "/tmp/b"], ["--record", "/tmp/a", "replay"]],
+        [["--record", "written", "--replay", "read"], ["--record", "written", "replay"]],
         [["--replay", "/nowhere/at/all"], ["--replay", "/nowhere/at/all", "directory"]]
       ]
       const results = yield* Effect.forEach(cases, ([args]) => ran("local", "--json", ...args), { concurrency: 2 })
@@ -148,18 +148,7 @@ describe("effect-ai-gateway local", () => {
       const port = yield* portOf(server)
       const ask = (...args: ReadonlyArray<string>) =>
         Effect.scoped(Effect.gen(function*() {
-          const { child, ended, line } = yield* running(
-            "local",
-            "--json",
-            "--port",
-            "0",
-            "--store",
-            ":memory:",
-            "--token",
-            "t",
-            ...args
-          )
-          const { accountId, url } = JSON.parse(yield* Effect.promise(() => line))
+          const { child, ended, ready: { accountId, url } } = yield* gatewayWith(...args)
           const answer = yield* Effect.promise(async () => {
             const response = await fetch(`${url}/v1/${accountId}/default/openai/chat/completions`, {
               method: "POST",
@@ -190,18 +179,7 @@ describe("effect-ai-gateway local", () => {
     Effect.gen(function*() {
       const create = (...args: ReadonlyArray<string>) =>
         Effect.scoped(Effect.gen(function*() {
-          const { line } = yield* running(
-            "local",
-            "--json",
-            "--port",
-            "0",
-            "--store",
-            ":memory:",
-            "--token",
-            "t",
-            ...args
-          )
-          const { accountId, url } = JSON.parse(yield* Effect.promise(() => line))
+          const { accountId, url } = (yield* gatewayWith(...args)).ready
           return yield* Effect.promise(() =>
             fetch(`${url}/client/v4/accounts/${accountId}/ai-gateway/custom-providers`, {
               method: "POST",

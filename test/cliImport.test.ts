@@ -26,6 +26,19 @@ const secrets = {
   PROD_ANTHROPIC_TEAM_A_KEY: "secret-anthropic-key-0e4b"
 }
 
+/** A proxy before the API of an account whose one gateway is `prod`. */
+const proxyOfProd = Effect.gen(function*() {
+  const gateway = yield* LocalGateway.make({ token: Redacted.make(token) })
+  yield* gateways.create(accountId, "prod", {
+    cache_ttl: 0,
+    cache_invalidate_on_update: false,
+    collect_logs: true,
+    rate_limiting_interval: 0,
+    rate_limiting_limit: 0
+  }).pipe(Effect.provide(localCredentials(Effect.succeed(gateway))))
+  return yield* apiProxy.make(gateway.url)
+})
+
 /** Every setting, a route with a node that two ways lead to, and two provider keys. */
 const made = (storeId: string) => `
 import * as Alchemy from "alchemy"
@@ -257,15 +270,7 @@ describe("effect-ai-gateway import", () => {
   it.live("says so when the token may read the gateway and not what belongs to it", () =>
     Effect.gen(function*() {
       const project = yield* Project.make
-      const gateway = yield* LocalGateway.make({ token: Redacted.make(token) })
-      yield* gateways.create(accountId, "prod", {
-        cache_ttl: 0,
-        cache_invalidate_on_update: false,
-        collect_logs: true,
-        rate_limiting_interval: 0,
-        rate_limiting_limit: 0
-      }).pipe(Effect.provide(localCredentials(Effect.succeed(gateway))))
-      const proxy = yield* apiProxy.make(gateway.url)
+      const proxy = yield* proxyOfProd
       const forbidden = { status: 403, body: { success: false, errors: [{ code: 9109, message: "Not\nyours" }] } }
       proxy.break("GET", { first: () => Promise.resolve() }, { instead: forbidden })
       const { code, err, out } = yield* project.node(cli, ["import", "prod", "--url", proxy.url], {
@@ -293,15 +298,7 @@ describe("effect-ai-gateway import", () => {
   it.live("says so when an answer is not one of Cloudflare's API", () =>
     Effect.gen(function*() {
       const project = yield* Project.make
-      const gateway = yield* LocalGateway.make({ token: Redacted.make(token) })
-      yield* gateways.create(accountId, "prod", {
-        cache_ttl: 0,
-        cache_invalidate_on_update: false,
-        collect_logs: true,
-        rate_limiting_interval: 0,
-        rate_limiting_limit: 0
-      }).pipe(Effect.provide(localCredentials(Effect.succeed(gateway))))
-      const proxy = yield* apiProxy.make(gateway.url)
+      const proxy = yield* proxyOfProd
       for (const faults of [[{ ok: true }], ["pass", { success: true }]]) {
         proxy.reset()
         for (const body of faults) {

@@ -1,9 +1,18 @@
 /**
  * A proxy in front of the local gateway's management API that counts requests and makes them go wrong.
  */
+import * as Test from "alchemy/Test/Vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
+import { afterAll, beforeEach } from "vitest"
+import * as LocalGateway from "../../src/local/LocalGateway.ts"
+import { gatewayProviders } from "../../src/providers.ts"
+import { localCredentials, withoutAccount } from "../../src/resource/account.ts"
+import { Patience } from "../../src/resource/gatewaysApi.ts"
 
 export interface Call {
   readonly method: string
@@ -92,6 +101,33 @@ export const make = (target: string) =>
     }),
     (proxy) => Effect.sync(proxy.close)
   )
+
+/** Stacks whose API is a local gateway behind a proxy, for all tests of a file. */
+export const stacks = async (retries: number) => {
+  const scope = Scope.makeUnsafe()
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+  const { gateway, proxy } = await Effect.runPromise(
+    Scope.provide(
+      Effect.gen(function*() {
+        const gateway = yield* LocalGateway.make()
+        return { gateway, proxy: yield* make(gateway.url) }
+      }),
+      scope
+    )
+  )
+  beforeEach(proxy.reset)
+  const { test } = Test.make({
+    providers: Layer.mergeAll(
+      Layer.provideMerge(
+        gatewayProviders(),
+        Layer.merge(withoutAccount(), localCredentials(Effect.succeed({ ...gateway, url: proxy.url })))
+      ),
+      Layer.succeed(Patience, { timeout: "300 millis", retries, delay: "10 millis", maxRetryAfter: "1 second" })
+    ),
+    dev: false
+  })
+  return { gateway, proxy, test }
+}
 
 /** An error in the v4 envelope. */
 export const failure = (status: number, code: number, message: string, headers?: { readonly [name: string]: string }) =>

@@ -7,47 +7,17 @@ import { assert } from "@effect/vitest"
 import * as Cloudflare from "alchemy/Cloudflare"
 import * as Output from "alchemy/Output"
 import { findProvider } from "alchemy/Provider"
-import * as Test from "alchemy/Test/Vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
-import { afterAll, beforeEach, describe } from "vitest"
+import { describe } from "vitest"
 import { AiGateway } from "../../src/AiGateway.ts"
-import * as LocalGateway from "../../src/local/LocalGateway.ts"
-import { gatewayProviders } from "../../src/providers.ts"
-import { localCredentials, withoutAccount } from "../../src/resource/account.ts"
-import { Patience } from "../../src/resource/gatewaysApi.ts"
 import { ProviderKeyResource } from "../../src/resource/ProviderKey.ts"
 import * as Route from "../../src/Route.ts"
 import { manage } from "../local/talk.ts"
 import * as apiProxy from "./apiProxy.ts"
 
-const scope = Scope.makeUnsafe()
-const { gateway, proxy } = await Effect.runPromise(
-  Scope.provide(
-    Effect.gen(function*() {
-      const gateway = yield* LocalGateway.make()
-      return { gateway, proxy: yield* apiProxy.make(gateway.url) }
-    }),
-    scope
-  )
-)
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-beforeEach(proxy.reset)
-
-const { test } = Test.make({
-  providers: Layer.mergeAll(
-    Layer.provideMerge(
-      gatewayProviders(),
-      Layer.merge(withoutAccount(), localCredentials(Effect.succeed({ ...gateway, url: proxy.url })))
-    ),
-    Layer.succeed(Patience, { timeout: "300 millis", retries: 1, delay: "10 millis", maxRetryAfter: "1 second" })
-  ),
-  dev: false
-})
-
+const { gateway, proxy, test } = await apiProxy.stacks(1)
 const { failure } = apiProxy
 const accountId = "0".repeat(32)
 const secret = "sk-of-the-moved-5d0e"
