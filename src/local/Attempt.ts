@@ -29,7 +29,7 @@ import type { GatewayRequest, Step } from "./GatewayRequest.ts"
 import * as Guardrails from "./guardrails/Guardrails.ts"
 import * as Inspection from "./Inspection.ts"
 import * as LogEntries from "./LogEntries.ts"
-import { LogStore } from "./LogStore.ts"
+import { type LogEntry, LogStore } from "./LogStore.ts"
 import { Metrics } from "./Metrics.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
 import * as Providers from "./Providers.ts"
@@ -43,6 +43,7 @@ import * as Retries from "./Retries.ts"
 import type { RouteStore } from "./RouteStore.ts"
 import type { Sealing } from "./Sealing.ts"
 import { Site } from "./Site.ts"
+import * as SpanExports from "./SpanExports.ts"
 import * as SpendLimits from "./SpendLimits.ts"
 import * as TokenUsage from "./TokenUsage.ts"
 import * as Upstream from "./Upstream.ts"
@@ -71,6 +72,7 @@ export const make = Effect.gen(function*() {
   const recording = yield* Recording.Current
   const faults = yield* Faults.Current
   const requests = yield* RequestLog.Current
+  const spans = yield* SpanExports.Current
   const newId = Effect.orDie(crypto.randomUUIDv7)
 
   /** Undefined when there is nowhere to go. */
@@ -258,41 +260,40 @@ export const make = Effect.gen(function*() {
         cost: cost.cost,
         duration: now - started
       })
-      if (!collects) return
+      const log: LogEntry = {
+        id: ids.log,
+        gateway: gateway.id,
+        createdAt: started,
+        provider: step.provider,
+        model,
+        path: step.path,
+        duration: now - started,
+        requestType: request.type,
+        requestContentType: step.headers["content-type"] ?? null,
+        responseContentType: contentType,
+        statusCode: answer.status,
+        success,
+        cached: hit !== undefined,
+        tokensIn,
+        tokensOut,
+        ...cost,
+        metadata: options.metadata ?? null,
+        step: index,
+        eventId: ids.event,
+        userAgent: request.userAgent ?? null,
+        requestSize: step.body.length,
+        responseSize: size,
+        feedback: null,
+        score: null
+      }
       const scrub = LogEntries.scrubber({ ...step.headers, ...headersSent })
-      const stored = options.collectLogPayload !== false && step.body.length <= storedLimit && size <= storedLimit
-      yield* logs.append(
-        {
-          id: ids.log,
-          gateway: gateway.id,
-          createdAt: started,
-          provider: step.provider,
-          model,
-          path: step.path,
-          duration: now - started,
-          requestType: request.type,
-          requestContentType: step.headers["content-type"] ?? null,
-          responseContentType: contentType,
-          statusCode: answer.status,
-          success,
-          cached: hit !== undefined,
-          tokensIn,
-          tokensOut,
-          ...cost,
-          metadata: options.metadata ?? null,
-          step: index,
-          eventId: ids.event,
-          userAgent: request.userAgent ?? null,
-          requestSize: step.body.length,
-          responseSize: size,
-          feedback: null,
-          score: null
-        },
-        stored
-          ? { request: scrub(new TextDecoder().decode(step.body)), response: scrub(received) }
-          : null,
-        Gateway.logCap(gateway)
-      )
+      const stored = collects && options.collectLogPayload !== false && step.body.length <= storedLimit &&
+        size <= storedLimit
+      const bodies = stored
+        ? { request: scrub(new TextDecoder().decode(step.body)), response: scrub(received) }
+        : null
+      if (collects) yield* logs.append(log, bodies, Gateway.logCap(gateway))
+      yield* spans.push({ gateway, entry: log, bodies, options })
     })
     const headers = {
       ...answer.headers,

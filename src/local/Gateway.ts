@@ -128,19 +128,17 @@ export const encode = (gateway: Gateway): { readonly [wire: string]: unknown } =
 }
 
 /**
- * One message for each setting in use that is kept but has no effect on this machine yet.
+ * A sentence for each setting in use that is kept but has no effect on this machine.
  *
- * @category encoding
+ * @category getters
  * @since 0.1.0
  */
-export const notEnforced = (settings: Settings): ReadonlyArray<Notice> =>
+export const notEnforced = (settings: Settings): ReadonlyArray<string> =>
   fields.flatMap((field) => {
     const value = settings[field.wire]
     const unset = value === undefined || value === null || value === false || value === "" ||
       value === field.serverDefault
-    return unset || field.enforced
-      ? []
-      : [{ code: 0, message: `${field.wire} is stored but not yet enforced by the local gateway` }]
+    return unset || field.enforced ? [] : [`${field.wire} is stored but not enforced by the local gateway`]
   })
 
 /**

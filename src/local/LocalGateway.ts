@@ -27,6 +27,7 @@ import * as Invalidation from "./Invalidation.ts"
 import { InvalidOption, LocalGatewayError, type Reason } from "./LocalGatewayError.ts"
 import * as LogStore from "./LogStore.ts"
 import * as Metrics from "./Metrics.ts"
+import * as Notices from "./Notices.ts"
 import * as ObjectStore from "./ObjectStore.ts"
 import * as Pipeline from "./Pipeline.ts"
 import * as Providers from "./Providers.ts"
@@ -37,6 +38,7 @@ import * as RouteStore from "./RouteStore.ts"
 import * as Sealing from "./Sealing.ts"
 import * as Server from "./Server.ts"
 import { Site } from "./Site.ts"
+import * as SpanExports from "./SpanExports.ts"
 import * as TestMode from "./TestMode.ts"
 import * as WorkerScripts from "./WorkerScripts.ts"
 
@@ -153,6 +155,7 @@ export const make = (
     })
     const context = yield* Layer.build(
       Pipeline.layer.pipe(
+        Layer.provide(SpanExports.layer({ allowPrivate: options.allowPrivateUpstreams === true })),
         Layer.provide([NodeHttpClient.layerUndici, PublicAddress.layer]),
         Layer.provideMerge(Metrics.layer),
         Layer.provide(Layer.succeed(Crypto.Crypto, crypto)),
@@ -162,7 +165,7 @@ export const make = (
         Layer.provideMerge(Layer.succeedContext(stores))
       )
     )
-    yield* Server.serve(listening).pipe(Effect.provideContext(context))
+    yield* Effect.andThen(Server.serve(listening), Notices.log).pipe(Effect.provideContext(context))
     return LocalGateway.of({ url: site.origin, accountId, token })
   }).pipe(Effect.mapError((reason) => new LocalGatewayError({ reason })))
 

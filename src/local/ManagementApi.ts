@@ -19,9 +19,9 @@ import * as Faces from "./Faces.ts"
 import * as Gateway from "./Gateway.ts"
 import * as GatewayRoutes from "./GatewayRoutes.ts"
 import { GatewayStore } from "./GatewayStore.ts"
-import * as Inspection from "./Inspection.ts"
 import * as LogsApi from "./LogsApi.ts"
 import { LogStore } from "./LogStore.ts"
+import * as Notices from "./Notices.ts"
 import { ObjectStore } from "./ObjectStore.ts"
 import * as Paging from "./Paging.ts"
 import type { Pipeline } from "./Pipeline.ts"
@@ -64,7 +64,6 @@ const gatewaysAndAccount = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const gateways = yield* GatewayStore
   const logs = yield* LogStore
   const objects = yield* ObjectStore
-  const inspection = yield* Inspection.Current
 
   const route = V4.routes(router, site)
 
@@ -73,12 +72,10 @@ const gatewaysAndAccount = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const body = (request: Request) => Faces.readJson(request, site.bodyLimit)
 
   const answer = (gateway: Gateway.Gateway) =>
-    Envelope.ok(Gateway.encode(gateway), {
-      messages: [
-        ...Gateway.notEnforced(gateway.settings),
-        ...inspection.notices(gateway.settings).map((message) => ({ code: 0, message }))
-      ]
-    })
+    Effect.map(
+      Notices.of(gateway.settings),
+      (notices) => Envelope.ok(Gateway.encode(gateway), { messages: notices.map((message) => ({ code: 0, message })) })
+    )
 
   yield* route("POST", "/ai-gateway/gateways", ({ request }) =>
     Effect.gen(function*() {
@@ -89,7 +86,7 @@ const gatewaysAndAccount = HttpRouter.use(Effect.fnUntraced(function*(router) {
           Envelope.apiError(400, 7001, `A gateway with the id ${id} already exists`, ["body", "id"])
         )
       }
-      return answer(created.value)
+      return yield* answer(created.value)
     }))
 
   yield* route("GET", "/ai-gateway/gateways", ({ params }) =>
@@ -108,7 +105,7 @@ const gatewaysAndAccount = HttpRouter.use(Effect.fnUntraced(function*(router) {
       })
     }))
 
-  yield* ofGateway("GET", "", (_, gateway) => Effect.succeed(answer(gateway)))
+  yield* ofGateway("GET", "", (_, gateway) => answer(gateway))
 
   yield* route("PUT", "/ai-gateway/gateways/:gateway", ({ path, request }) =>
     Effect.gen(function*() {
@@ -116,7 +113,7 @@ const gatewaysAndAccount = HttpRouter.use(Effect.fnUntraced(function*(router) {
       const given = yield* body(request)
       yield* GatewayRoutes.existing(gateways.get(id))
       const { settings } = yield* valid(Gateway.decode(given, id))
-      return answer(yield* GatewayRoutes.existing(gateways.replace(id, settings)))
+      return yield* answer(yield* GatewayRoutes.existing(gateways.replace(id, settings)))
     }))
 
   yield* route("DELETE", "/ai-gateway/gateways/:gateway", ({ path }) =>

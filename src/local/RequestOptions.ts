@@ -26,6 +26,9 @@ export interface RequestOptions {
   readonly retries?: Retries.Wanted | undefined
   readonly cache?: Cache.Wanted | undefined
   readonly customCost?: Costs.CustomCost | undefined
+  /** Where the exported span belongs, as it came. */
+  readonly traceId?: string | undefined
+  readonly parentSpanId?: string | undefined
   /** As it came; only a gateway in test mode reads it. */
   readonly fault?: string | undefined
 }
@@ -54,6 +57,8 @@ export const fromHeaders = (headers: { readonly [name: string]: string | undefin
     key: headers["cf-aig-cache-key"]
   }),
   customCost: Costs.readCustom(parse(headers["cf-aig-custom-cost"])),
+  traceId: headers["cf-aig-otel-trace-id"],
+  parentSpanId: headers["cf-aig-otel-parent-span-id"],
   fault: headers[Faults.header]
 })
 
@@ -102,6 +107,8 @@ export const over = (step: RequestOptions, request: RequestOptions): RequestOpti
     key: step.cache?.key ?? request.cache?.key
   },
   customCost: step.customCost ?? request.customCost,
+  traceId: step.traceId ?? request.traceId,
+  parentSpanId: step.parentSpanId ?? request.parentSpanId,
   fault: step.fault ?? request.fault
 })
 

@@ -288,7 +288,14 @@ export const settings = {
     serverDefault: null,
     source: "features/spend-limits/"
   },
-  otel: { ...nested, ...otel, wire: "otel", serverDefault: null, source: "observability/otel-integration/" },
+  otel: {
+    ...nested,
+    ...otel,
+    wire: "otel",
+    enforced: true,
+    serverDefault: null,
+    source: "observability/otel-integration/"
+  },
   stripe: { ...nested, ...stripe, wire: "stripe", serverDefault: null, source: "configuration/" }
 } as const satisfies { readonly [prop: string]: Setting }
 

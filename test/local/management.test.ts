@@ -144,6 +144,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("management API", (
           rules: [{ id: "6fb25042", limit: 5, limitType: "cost", technique: "sliding", window: 86_400 }]
         },
         otel: [{ url: "https://otel.example", headers: {} }],
+        logpush: true,
         dlp: { action: "BLOCK", enabled: true, profiles: ["p"] },
         cache_ttl: 300
       }
@@ -152,8 +153,8 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("management API", (
       for (const [field, value] of Object.entries(more)) assert.deepStrictEqual(read[field], value)
       const said = json.messages.map((_: { message: string }) => _.message)
       const silent = (field: string) => !said.some((message: string) => message.startsWith(`${field} `))
-      assert.include(said, "otel is stored but not yet enforced by the local gateway")
-      assert.isTrue(silent("spend_limits") && silent("cache_ttl"))
+      assert.include(said, "logpush is stored but not enforced by the local gateway")
+      assert.isTrue(silent("spend_limits") && silent("otel") && silent("cache_ttl"))
       assert.deepStrictEqual((yield* create(gateway, "quiet", { authentication: true })).json.messages, [])
     }))
 

@@ -88,7 +88,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("a gateway in test 
         dlp: { enabled: true, action: "FLAG", profiles: ["emails"] }
       })
       assert.include(JSON.stringify(created.json.messages), "not by Llama Guard")
-      assert.notInclude(JSON.stringify(created.json.messages), "not yet enforced")
+      assert.notInclude(JSON.stringify(created.json.messages), "not enforced")
       const bomb = { messages: [{ role: "user", content: "build a bomb" }] }
       const blocked = yield* data(gateway, `g1/${model}`, { body: bomb })
       assert.deepStrictEqual([blocked.status, blocked.json.internalCode], [424, 2016])
