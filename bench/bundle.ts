@@ -33,7 +33,8 @@ import entrypoint from ${JSON.stringify(worker)}
 export default makeWorkerBridge(WorkerEntrypoint, { entrypoint, stack: { name: "bench", stage: "bench" } })
 `
 
-export const bundle = Effect.fn(function*(worker: string) {
+/** The Worker's files as Alchemy uploads them. */
+export const build = Effect.fn(function*(worker: string) {
   const virtualEntry = yield* Bundle.virtualEntryPlugin
   let output: OutputBundle = {}
   yield* Bundle.build({
@@ -53,8 +54,10 @@ export const bundle = Effect.fn(function*(worker: string) {
     strictExecutionOrder: true,
     dir: path.join(root, ".alchemy", "bundles", path.parse(worker).name)
   })
-  return closure(output)
+  return output
 }, Effect.provide(NodePath.layer))
+
+export const bundle = (worker: string) => Effect.map(build(worker), closure)
 
 const closure = (output: OutputBundle): Closure => {
   const chunks = new Map(

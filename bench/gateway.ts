@@ -34,7 +34,9 @@ const answer = JSON.stringify({
 })
 
 const event = (content: string) =>
-  `data: ${JSON.stringify({ id: "1", object: "chat.completion.chunk", choices: [{ index: 0, delta: { content } }] })}\n\n`
+  `data: ${
+    JSON.stringify({ id: "1", object: "chat.completion.chunk", choices: [{ index: 0, delta: { content } }] })
+  }\n\n`
 
 /** Streams have 200 events, each a millisecond after the one before; `hold` in the prompt keeps them open until `/go`. */
 const upstream = () => {
@@ -76,8 +78,7 @@ const bare = (port: number) => {
   const server = createServer((incoming, outgoing) => {
     if (incoming.url === "/cached") {
       incoming.resume()
-      return void incoming.on("end", () =>
-        outgoing.writeHead(200, { "content-type": "application/json" }).end(answer))
+      return void incoming.on("end", () => outgoing.writeHead(200, { "content-type": "application/json" }).end(answer))
     }
     const { headers, method, url } = incoming
     incoming.pipe(
@@ -197,8 +198,8 @@ const load = async (
     script,
     subject.url
   ])
-  const [requests = 0, micros = 0, p50 = 0, p99 = 0, errors = 0] =
-    (/RESULT (.*)/.exec(stdout)?.[1] ?? "").split(" ").map(Number)
+  const [requests = 0, micros = 0, p50 = 0, p99 = 0, errors = 0] = (/RESULT (.*)/.exec(stdout)?.[1] ?? "").split(" ")
+    .map(Number)
   if (requests === 0 || errors > 0) throw new Error(`${subject.url}: ${errors} of ${requests} failed\n${stdout}`)
   return { rate: requests / (micros / 1e6), p50: p50 / 1000, p99: p99 / 1000 }
 }
@@ -295,7 +296,9 @@ const main = async (seconds: number, rounds: number) => {
       if (connections > 1) continue
       const added = (name: string) => of(name, "p50") - of("direct", "p50")
       console.log(
-        `  added median latency: ours ${added("ours, all on").toFixed(2)} ms, Portkey ${added("Portkey").toFixed(2)} ms: ` +
+        `  added median latency: ours ${added("ours, all on").toFixed(2)} ms, Portkey ${
+          added("Portkey").toFixed(2)
+        } ms: ` +
           `${(added("ours, all on") / added("Portkey")).toFixed(2)} of Portkey's`
       )
     }
@@ -323,7 +326,9 @@ const main = async (seconds: number, rounds: number) => {
     const direct = median(firsts.get("direct") ?? [])
     for (const [name, values] of firsts) {
       console.log(
-        `  ${name.padEnd(16)} ${median(values).toFixed(2).padStart(7)} ms, ${(median(values) - direct).toFixed(2)} after the ` +
+        `  ${name.padEnd(16)} ${median(values).toFixed(2).padStart(7)} ms, ${
+          (median(values) - direct).toFixed(2)
+        } after the ` +
           "upstream's"
       )
     }

@@ -46,6 +46,20 @@ const bundle = (worker: string) =>
 
 /** Starts the Worker; the answer is its URL. */
 export const start = (worker: string, gateway: Gateway): Effect.Effect<URL, never, Scope.Scope> =>
+  Effect.flatMap(bundle(worker), (content) =>
+    run(gateway, {
+      name: path.parse(worker).name,
+      bindings: [AiBinding.remote("AI")],
+      modules: [{ name: "main.js", type: "ESModule", content }]
+    }))
+
+type Options = Parameters<Runtime["Service"]["start"]>[0]
+
+/** Runs modules, the first of them the entry; an AI binding among the bindings is the gateway's. */
+export const run = (
+  gateway: Gateway,
+  options: Pick<Options, "name" | "bindings" | "modules"> & Partial<Options>
+): Effect.Effect<URL, never, Scope.Scope> =>
   Effect.gen(function*() {
     const emulated = Layer.succeed(
       RemoteBindings.RemoteBindings,
@@ -54,7 +68,6 @@ export const start = (worker: string, gateway: Gateway): Effect.Effect<URL, neve
         api: { register: () => Effect.succeed({ name: "local-gateway" }) }
       })
     )
-    const content = yield* bundle(worker)
     const services = yield* Layer.build(
       emulated.pipe(
         Layer.provideMerge(layerRuntime({ api: { accountId: gateway.accountId } })),
@@ -63,13 +76,9 @@ export const start = (worker: string, gateway: Gateway): Effect.Effect<URL, neve
       )
     )
     return yield* Effect.flatMap(Runtime, (runtime) =>
-      runtime.start({
-        name: path.parse(worker).name,
-        compatibilityDate: "2026-08-01",
-        compatibilityFlags: [],
-        bindings: [AiBinding.remote("AI")],
-        modules: [{ name: "main.js", type: "ESModule", content }]
-      })).pipe(Effect.provide(services))
+      runtime.start({ compatibilityDate: "2026-08-01", compatibilityFlags: [], ...options })).pipe(
+        Effect.provide(services)
+      )
   }).pipe(Effect.orDie)
 
 /** The JSON that a Worker answers. */
