@@ -1,11 +1,15 @@
 /**
  * Whatever comes in is answered, by no failure of the gateway's own, and the gateway goes on.
  */
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as fc from "fast-check"
 import * as http from "node:http"
+import { connect } from "node:net"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import * as LocalGateway from "../../src/local/LocalGateway.ts"
 import { aig, create, data } from "./talk.ts"
 
@@ -249,4 +253,137 @@ describe("any request", () => {
       }).pipe(Effect.scoped),
     60_000
   )
+})
+
+describe("any frame of a WebSocket", () => {
+  /** Sends frames, then a sound one; the answer is all frames that came until that one's answer was whole. */
+  const talk = (gateway: LocalGateway.LocalGateway["Service"], frames: ReadonlyArray<string | Uint8Array>) =>
+    new Promise<ReadonlyArray<string>>((resolve, reject) => {
+      const url = `${gateway.url.replace("http", "ws")}/v1/${gateway.accountId}/fuzz`
+      const socket = new NodeSocket.NodeWS.WebSocket(url, { headers: aig(gateway) })
+      const got: Array<string> = []
+      socket.on("open", () => {
+        for (const frame of frames) socket.send(frame)
+        socket.send(JSON.stringify({
+          type: "universal.create",
+          request: {
+            eventId: "sound",
+            provider: "workers-ai",
+            endpoint: "@cf/meta/llama-3.1-8b-instruct",
+            query: { prompt: "hi" }
+          }
+        }))
+      })
+      socket.on("message", (data) => {
+        got.push(String(data))
+        if (String(data).includes("\"sound\"")) {
+          resolve(got)
+          socket.terminate()
+        }
+      })
+      socket.on("error", reject)
+      socket.on("close", (code) => reject(new Error(`closed with ${code} after ${got.join("\n")}`)))
+    })
+
+  it.live(
+    "is answered by a frame that is no failure of the gateway, and the socket goes on",
+    () =>
+      Effect.gen(function*() {
+        const gateway = yield* start
+        const request = fc.record({
+          eventId: fc.oneof(fc.constantFrom("", "e-1", "__proto__"), json),
+          provider: fc.oneof(fc.constantFrom("workers-ai", "openai", "compat", "custom-x"), json),
+          endpoint: fc.oneof(fc.constantFrom("@cf/meta/llama-3.1-8b-instruct", "v1/chat/completions", "/"), json),
+          headers: fc.oneof(headers, json),
+          query: fc.oneof(nearly, json)
+        }, { requiredKeys: [] })
+        const frame = fc.oneof(
+          fc.record({ type: fc.oneof(fc.constant("universal.create"), json), request: fc.oneof(request, json) })
+            .map((value) => JSON.stringify(value)),
+          json.map((value) => JSON.stringify(value)),
+          fc.string({ maxLength: 100, unit: "binary" }),
+          fc.uint8Array({ maxLength: 100 }),
+          fc.constantFrom("", "{", "[".repeat(3000), "x".repeat(5000))
+        )
+        yield* Effect.promise(() =>
+          fc.assert(
+            fc.asyncProperty(fc.array(frame, { maxLength: 8 }), async (frames) => {
+              for (const text of await talk(gateway, frames)) {
+                const { status, type } = JSON.parse(text)
+                assert.match(type, /^universal\.(created|stream|done|error)$/, text)
+                assert.isBelow(status ?? 0, 500, text)
+              }
+            }),
+            { numRuns: 150 }
+          )
+        )
+        yield* stillWorks(gateway)
+      }).pipe(Effect.scoped),
+    60_000
+  )
+
+  it.live("that breaks the protocol itself ends its own socket and nothing else", () =>
+    Effect.gen(function*() {
+      const gateway = yield* start
+      const { hostname, port } = new URL(gateway.url)
+      const handshake = `GET /v1/${gateway.accountId}/fuzz HTTP/1.1\r\nHost: ${hostname}:${port}\r\n` +
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+        `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\ncf-aig-authorization: ${aig(gateway)["cf-aig-authorization"]}` +
+        "\r\n\r\n"
+      yield* Effect.promise(() =>
+        fc.assert(
+          fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 200 }), (bytes) =>
+            new Promise<void>((resolve) => {
+              const socket = connect(Number(port), hostname, () => void socket.write(handshake))
+              socket.once("data", () => {
+                socket.end(bytes)
+                setTimeout(() => socket.destroy(), 20)
+              })
+              socket.on("error", () => {})
+              socket.on("close", () => resolve())
+            })),
+          { numRuns: 60 }
+        )
+      )
+      yield* stillWorks(gateway)
+    }).pipe(Effect.scoped), 60_000)
+})
+
+describe("many requests", () => {
+  it.live("right and wrong ones leave no memory behind", () =>
+    Effect.gen(function*() {
+      setFlagsFromString("--expose-gc")
+      const gc: () => void = runInNewContext("gc")
+      const heap = () => {
+        gc()
+        return process.memoryUsage().heapUsed
+      }
+      const gateway = yield* start
+      const account = gateway.accountId
+      const wave = Effect.forEach(
+        Array.from({ length: 500 }, (_, i) => i),
+        (i) =>
+          Effect.promise(() =>
+            send(gateway.url, {
+              method: "POST",
+              path: i % 3 === 0
+                ? `/v1/${account}/fuzz/nobody-${i}/x`
+                : `/v1/${account}/fuzz/workers-ai/v1/chat/completions`,
+              headers: { ...aig(gateway), "cf-aig-metadata": JSON.stringify({ n: i }) },
+              body: i % 2 === 0
+                ? "{"
+                : JSON.stringify({
+                  model: "@cf/meta/llama-3.1-8b-instruct",
+                  stream: i % 5 === 0,
+                  messages: [{ role: "user", content: `n ${i}` }]
+                })
+            })
+          ),
+        { concurrency: 20, discard: true }
+      )
+      yield* wave
+      const before = heap()
+      yield* Effect.repeat(wave, { times: 3 })
+      assert.isBelow((heap() - before) / 1024 / 1024, 8, "MiB after 2,000 requests more")
+    }).pipe(Effect.scoped), 60_000)
 })
