@@ -68,6 +68,8 @@ export interface Options {
   readonly allowPrivateUpstreams?: boolean | undefined
   /** Largest request body in bytes, 100 MiB by default. */
   readonly bodyLimit?: number | undefined
+  /** Most time that a client may take to send a request, 5 minutes by default; a tenth of it is for the headers. */
+  readonly clientTimeout?: Duration.Input | undefined
   /** Most bytes of cached answers, 256 MiB by default; those not used for longest give way. */
   readonly cacheLimit?: number | undefined
   /** Directory into which the answers of real providers are written; not together with `replay`. */
@@ -105,7 +107,9 @@ export const make = (
   options: Options = {}
 ): Effect.Effect<LocalGateway["Service"], LocalGatewayError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { accountId, bodyLimit, cacheLimit, host, pause, port, store, upstreams } = yield* decode(options)
+    const { accountId, bodyLimit, cacheLimit, clientTimeout, host, pause, port, store, upstreams } = yield* decode(
+      options
+    )
     if (options.record !== undefined && options.replay !== undefined) {
       return yield* refuse("record", options.record, "no record together with replay")
     }
@@ -142,7 +146,7 @@ export const make = (
         Layer.provide(Layer.succeed(Crypto.Crypto, crypto))
       )
     )
-    const listening = yield* Server.listen(host, port)
+    const listening = yield* Server.listen(host, port, clientTimeout)
     const site = Site.of({
       origin: `http://${reachable(host)}:${listening.port}`,
       host,
@@ -223,6 +227,7 @@ const decode = (options: Options): Effect.Effect<
     readonly cacheLimit: number
     readonly upstreams: ReadonlyMap<string, string>
     readonly pause: Duration.Duration
+    readonly clientTimeout: Duration.Duration
   },
   Reason
 > =>
@@ -278,7 +283,8 @@ const decode = (options: Options): Effect.Effect<
       bodyLimit,
       cacheLimit,
       upstreams,
-      pause: Duration.fromInputUnsafe(options.pause ?? "20 millis")
+      pause: Duration.fromInputUnsafe(options.pause ?? "20 millis"),
+      clientTimeout: Duration.fromInputUnsafe(options.clientTimeout ?? "5 minutes")
     }
   })
 

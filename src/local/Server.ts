@@ -6,6 +6,7 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
@@ -55,22 +56,29 @@ export interface Listening {
 /**
  * Takes the port; closing the scope gives it back within a second, whatever clients keep open.
  *
+ * A client has `patience` to send a request, and a tenth of it for the headers.
+ *
  * @category constructors
  * @since 0.1.0
  */
 export const listen = (
   host: string,
-  port: number
+  port: number,
+  patience: Duration.Duration
 ): Effect.Effect<Listening, PortInUse | AddressUnavailable, Scope.Scope> =>
   Effect.gen(function*() {
+    const milliseconds = Math.max(1, Duration.toMillis(patience))
     const node = createServer({
       // Slow requests are cut: they hold memory that a developer's machine has better uses for.
-      headersTimeout: 30_000,
-      requestTimeout: 300_000,
+      headersTimeout: Math.ceil(milliseconds / 10),
+      requestTimeout: milliseconds,
+      connectionsCheckingInterval: Math.ceil(milliseconds / 20),
       maxHeaderSize: 64 * 1024,
       // Clients that would like HTTP/2 offer `h2c` with ordinary requests; only WebSocket is a reason to switch.
       shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket"
     })
+    // Far beyond what one machine serves; what comes then is refused instead of filling the memory.
+    node.maxConnections = 20_000
     // A scope of its own: the first WebSocket adds a finalizer that waits for all of them, so it has to run after those
     // of the requests, and not before as it would in the order of time.
     const scope = yield* Scope.fork(yield* Effect.scope)
