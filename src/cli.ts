@@ -55,11 +55,16 @@ const flags = {
     Flag.withDescription("Size of all cached answers in MiB; the least recently used make room")
   ),
   upstream: Flag.String("upstream").pipe(
-    Flag.withMetavar("PROVIDER=URL"),
+    Flag.withMetavar("PROVIDER=URL|live|simulated"),
     Flag.atLeast(0),
     Flag.withDescription(
-      "Base URL where a provider's requests go, such as openai=http://127.0.0.1:11434/v1; repeatable"
+      "Where a provider's requests go: a base URL such as openai=http://127.0.0.1:11434/v1, its own server, or the " +
+        "simulated model; by default its own server when there is a key, else the simulated model; repeatable"
     )
+  ),
+  offline: Flag.Boolean("offline").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription("Ask no provider's own server, key or not; base URLs of --upstream and custom providers stay")
   ),
   record: Flag.String("record").pipe(
     Flag.withMetavar("DIR"),
@@ -90,7 +95,13 @@ const local = Command.make("local", flags, (options) =>
     const upstreams: { [provider: string]: string } = {}
     for (const upstream of options.upstream) {
       const at = upstream.indexOf("=")
-      if (at < 1) return yield* wrong("--upstream", upstream, "PROVIDER=URL, such as openai=http://127.0.0.1:11434/v1")
+      if (at < 1) {
+        return yield* wrong(
+          "--upstream",
+          upstream,
+          "PROVIDER=URL, PROVIDER=live or PROVIDER=simulated, such as openai=http://127.0.0.1:11434/v1"
+        )
+      }
       upstreams[upstream.slice(0, at)] = upstream.slice(at + 1)
     }
     const gateway = yield* LocalGateway.make({
@@ -103,11 +114,12 @@ const local = Command.make("local", flags, (options) =>
       record: Option.getOrUndefined(options.record),
       replay: Option.getOrUndefined(options.replay),
       allowPrivateUpstreams: options.allowPrivateUpstreams,
+      offline: options.offline,
       upstreams
     }).pipe(Effect.catchTag("LocalGatewayError", ({ reason }) => failed(reason)))
     // Whoever gave the token has it; a log that keeps this output must not.
     const token = Option.isSome(options.token) ? undefined : Redacted.value(gateway.token)
-    yield* Console.log(options.json ? readyLine(gateway, token) : welcome(gateway, options.store, token))
+    yield* Console.log(options.json ? readyLine(gateway, token) : welcome(gateway, options, token))
     return yield* Effect.never
   }).pipe(Effect.scoped)).pipe(
     Command.withDescription("Run an AI Gateway on this machine: management API, data plane and AI binding on one port")
@@ -123,9 +135,17 @@ type Gateway = LocalGateway.LocalGateway["Service"]
 const readyLine = ({ accountId, url }: Gateway, token: string | undefined) =>
   JSON.stringify({ ready: true, url, accountId, token })
 
-const welcome = ({ accountId, url }: Gateway, store: string, token: string | undefined) => {
+const welcome = (
+  { accountId, url }: Gateway,
+  { offline, store }: { readonly offline: boolean; readonly store: string },
+  token: string | undefined
+) => {
   const bearer = (header: string) => token === undefined ? `"${header}: Bearer $TOKEN"` : `'${header}: Bearer ${token}'`
-  return `The local AI gateway is ready. Its built-in model's answers are simulated.
+  return `The local AI gateway is ready. ${
+    offline
+      ? "It is offline: answers are simulated, but for the servers that you named."
+      : "Requests with a provider's key go to the provider; the others, and Workers AI, are simulated."
+  }
 
   url      ${url}
   account  ${accountId}

@@ -22,6 +22,7 @@ import type * as Unified from "./compat/Unified.ts"
 import * as Costs from "./Costs.ts"
 import * as Credentials from "./Credentials.ts"
 import * as CustomUpstream from "./CustomUpstream.ts"
+import * as Destination from "./Destination.ts"
 import * as Envelope from "./Envelope.ts"
 import * as Faults from "./Faults.ts"
 import * as Gateway from "./Gateway.ts"
@@ -42,6 +43,7 @@ import * as RequestOptions from "./RequestOptions.ts"
 import * as Retries from "./Retries.ts"
 import type { RouteStore } from "./RouteStore.ts"
 import type { Sealing } from "./Sealing.ts"
+import * as SimulatedProviders from "./SimulatedProviders.ts"
 import { Site } from "./Site.ts"
 import * as SpanExports from "./SpanExports.ts"
 import * as SpendLimits from "./SpendLimits.ts"
@@ -75,40 +77,34 @@ export const make = Effect.gen(function*() {
   const spans = yield* SpanExports.Current
   const newId = Effect.orDie(crypto.randomUUIDv7)
 
-  /** Undefined when there is nowhere to go. */
-  const placeOf = (step: Step, custom: CustomUpstream.CustomUpstream | undefined, isUnified: boolean) => {
-    const base = custom?.base ?? site.upstreams.get(step.provider)
-    if (base === undefined) return undefined
-    // The path of a unified step is ours, so a `v1` may be left out where the base has it; a client's path is its own.
-    const join = custom === undefined || isUnified ? Providers.join : CustomUpstream.join
-    return { url: join(base, step.path, step.query), client: custom === undefined ? client : customClient }
-  }
-
   const dispatch = (
     step: Step,
-    place: ReturnType<typeof placeOf>,
+    destination: Destination.Destination,
     face: "rest" | "binding",
     requestId: string,
     retries: Retries.Retries & { readonly isLastStep: boolean },
     gateway: string,
     fault: string | undefined
   ): Effect.Effect<Answer.Answer, Envelope.AiGatewayError> => {
-    const isMissing = step.provider !== "workers-ai" && place === undefined && !recording.standsIn
-    const once = step.provider === "workers-ai"
-      ? WorkersAi.run({ ...WorkersAi.atPath(step.path), body: step.body, face, requestId, pause: site.pause })
-      : recording.around(
-        step,
-        place === undefined
-          ? Effect.fail(Envelope.noProviderAnswer(
-            `this local gateway has no upstream for ${step.provider}; start it with --upstream ` +
-              `${step.provider}=http://..., the base URL of a server that speaks ${step.provider}'s API`
-          ))
-          : Upstream.send(place.client, { ...step, url: place.url })
-      )
+    const ask = (): Effect.Effect<Answer.Answer, Envelope.AiGatewayError> => {
+      switch (destination._tag) {
+        case "Simulated":
+          return SimulatedProviders.run(step, { face, requestId, pause: site.pause })
+        case "Upstream": {
+          const { headers, isCustom, url } = destination
+          return Upstream.send(isCustom ? customClient : client, { ...step, headers, url })
+        }
+        case "Nowhere":
+          return Effect.fail(Envelope.noProviderAnswer(destination.problem))
+      }
+    }
+    // Recordings are of real answers, and stand in for all but Workers AI.
+    const isRecorded = destination._tag !== "Simulated" || (recording.standsIn && step.provider !== "workers-ai")
+    const once = isRecorded ? recording.around(step, ask()) : ask()
     return Retries.run(Effect.andThen(requests.add(gateway, step), faults.around(fault, once)), {
       ...retries,
       // What is not there now is not there later either.
-      attempts: isMissing ? 1 : retries.attempts,
+      attempts: destination._tag === "Nowhere" && !recording.standsIn ? 1 : retries.attempts,
       name: step.provider
     })
   }
@@ -150,7 +146,20 @@ export const make = Effect.gen(function*() {
       { ...step, provider: `${unified === undefined ? "" : "compat/"}${step.provider}${upstream?.base ?? ""}` },
       { model, json, face: request.face }
     )
-    const hit = Option.getOrUndefined(yield* Cache.find(cache, plan))
+    const found = Option.getOrUndefined(yield* Cache.find(cache, plan))
+    const credentials: Parameters<typeof Credentials.resolve>[0] = {
+      ...step,
+      gateway,
+      face: isRun ? "run" : unified === undefined ? "provider" : "compat"
+    }
+    const destination = (sent: Step, hasKey: boolean) =>
+      Destination.of(sent, { site, hasKey, custom: upstream, isUnified: unified !== undefined })
+    // A simulated answer gives way once the provider itself can be asked.
+    const isStale = found?.headers["x-simulated"] === "true" && destination(
+          step,
+          yield* Effect.provideContext(Credentials.exist(credentials), stores)
+        )._tag !== "Simulated"
+    const hit = isStale ? undefined : found
 
     const report = Effect.fnUntraced(function*(evaluation: Guardrails.Evaluation) {
       if (!(options.collectLog ?? Gateway.collectsLogs(gateway))) return
@@ -184,14 +193,7 @@ export const make = Effect.gen(function*() {
       // d: what DLP and guardrails say about the prompt
       if (denied !== undefined) return yield* Effect.fail(denied)
       // e
-      const resolved = yield* Effect.provideContext(
-        Credentials.resolve({
-          ...step,
-          gateway,
-          face: isRun ? "run" : unified === undefined ? "provider" : "compat"
-        }),
-        stores
-      )
+      const resolved = yield* Effect.provideContext(Credentials.resolve(credentials), stores)
       const headers = { ...upstream?.headers, ...resolved.headers }
       headersSent = headers
       // f, g; then h: what guardrails and DLP say about the answer
@@ -209,7 +211,7 @@ export const make = Effect.gen(function*() {
         },
         dispatch(
           { ...step, headers },
-          placeOf(step, upstream, unified !== undefined),
+          destination({ ...step, headers }, resolved.source !== "none"),
           request.face,
           ids.log,
           { ...retries, isLastStep },

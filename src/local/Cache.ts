@@ -127,7 +127,13 @@ const keyTtl = 300
 const minTtl = 60
 const maxTtl = 31 * 24 * 3600
 
-const kept = { "content-type": true, "content-encoding": true, "content-language": true, "content-disposition": true }
+const kept = {
+  "content-type": true,
+  "content-encoding": true,
+  "content-language": true,
+  "content-disposition": true,
+  "x-simulated": true
+}
 
 const isTextOrImage = (contentType: string) => {
   const type = contentType.split(";")[0]?.trim().toLowerCase() ?? ""

@@ -3,8 +3,8 @@
  *
  * A key on the request wins, and then stored keys are not looked at. Without one the stored key of the alias in
  * `cf-aig-byok-alias` is used, else the one called `default`, else the one that was made the default. There is no Unified
- * Billing here, so what is left goes without a key, and the provider's own 401 comes back; unless only own keys are allowed
- * (`byok_only`, `cf-aig-no-wholesale`), which is a 400. Workers AI is outside of all this. Source: the wire reference,
+ * Billing here, so what is left goes without a key: to the simulated model, or to a server that needs none (`Destination`);
+ * unless only own keys are allowed (`byok_only`, `cf-aig-no-wholesale`), which is a 400. Workers AI is outside of all this. Source: the wire reference,
  * sections 3.2, 3.3, 3.5 and 9.2.
  *
  * @since 0.1.0
@@ -54,9 +54,7 @@ export const resolve = (options: {
   Effect.gen(function*() {
     const { face, gateway, headers, provider } = options
     if (provider === "workers-ai") return { headers, source: "request", secret: undefined } as const
-    const own = keyHeader(provider)
-    const places = face === "compat" ? [...own.also, own.name, "authorization"] : [own.name, ...own.also]
-    const place = places.find((name) => hasKey(headers[name]))
+    const { own, place, places } = ownKey(options)
     if (place !== undefined) {
       return {
         headers: face === "compat" && place !== own.name
@@ -66,7 +64,7 @@ export const resolve = (options: {
         secret: undefined
       } as const
     }
-    if (provider === "google-ai-studio" && /[?&]key=[^&]/.test(options.query ?? "")) {
+    if (isInQuery(options)) {
       return { headers, source: "request", secret: undefined } as const
     }
     const config = yield* stored(options)
@@ -85,6 +83,27 @@ export const resolve = (options: {
       secret
     } as const
   })
+
+/**
+ * Whether {@link resolve} would find a key, without counting its use.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const exist = (options: Parameters<typeof resolve>[0]): Effect.Effect<boolean, never, ObjectStore> =>
+  ownKey(options).place !== undefined || isInQuery(options)
+    ? Effect.succeed(true)
+    : Effect.match(stored(options), { onFailure: () => false, onSuccess: (config) => config !== undefined })
+
+/** Where the request has its key, out of the places where it may be. */
+const ownKey = ({ face, headers, provider }: Parameters<typeof resolve>[0]) => {
+  const own = keyHeader(provider)
+  const places = face === "compat" ? [...own.also, own.name, "authorization"] : [own.name, ...own.also]
+  return { own, places, place: places.find((name) => hasKey(headers[name])) }
+}
+
+const isInQuery = ({ provider, query }: Parameters<typeof resolve>[0]): boolean =>
+  provider === "google-ai-studio" && /[?&]key=[^&]/.test(query ?? "")
 
 /** The config whose key is to be used; undefined when there is none. */
 const stored = Effect.fnUntraced(function*(options: Parameters<typeof resolve>[0]) {

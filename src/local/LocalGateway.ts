@@ -37,6 +37,7 @@ import * as Recording from "./Recording.ts"
 import * as RouteStore from "./RouteStore.ts"
 import * as Sealing from "./Sealing.ts"
 import * as Server from "./Server.ts"
+import * as SimulatedProviders from "./SimulatedProviders.ts"
 import { Site } from "./Site.ts"
 import * as SpanExports from "./SpanExports.ts"
 import * as TestMode from "./TestMode.ts"
@@ -62,8 +63,14 @@ export interface Options {
   readonly accountId?: string | undefined
   /** Opens the management API and authenticated gateways; random at each start by default. */
   readonly token?: Redacted.Redacted<string> | undefined
-  /** Base URL of each provider that is really reached, by slug: `{ openai: "http://127.0.0.1:11434/v1" }`. */
+  /**
+   * Where each provider's requests go, by slug: a base URL (`{ openai: "http://127.0.0.1:11434/v1" }`), `simulated`, or
+   * `live` for the provider's own server. By default requests with a key, their own or a stored one, go to the provider's own
+   * server, and those without a key to the simulated model.
+   */
   readonly upstreams?: { readonly [provider: string]: string } | undefined
+  /** Asks no provider's own server, key or not; servers in `upstreams` and custom providers it does. False by default. */
+  readonly offline?: boolean | undefined
   /** Lets custom providers be on loopback, private and link-local addresses, and on plain HTTP; false by default. */
   readonly allowPrivateUpstreams?: boolean | undefined
   /** Largest request body in bytes, 100 MiB by default. */
@@ -153,6 +160,7 @@ export const make = (
       accountId,
       isToken: Access.verifier(token),
       upstreams,
+      offline: options.offline === true,
       allowPrivateUpstreams: options.allowPrivateUpstreams === true,
       bodyLimit,
       pause
@@ -183,7 +191,7 @@ export const layer = (options?: Options): Layer.Layer<LocalGateway, LocalGateway
   Layer.effect(LocalGateway, make(options))
 
 /**
- * A gateway for tests with options of its own, in test mode: see {@link layerTest}.
+ * A gateway for tests with options of its own, in test mode and offline unless they say otherwise: see {@link layerTest}.
  *
  * @category layers
  * @since 0.1.0
@@ -193,13 +201,14 @@ export const layerTestWith = (
 ): Layer.Layer<LocalGateway | TestMode.TestMode, LocalGatewayError> =>
   Layer.effectContext(Effect.gen(function*() {
     const { context } = TestMode.make()
-    const gateway = yield* Effect.provideContext(make({ pause: 0, ...options }), context)
+    const offline = options.offline ?? true
+    const gateway = yield* Effect.provideContext(make({ pause: 0, ...options, offline }), context)
     return Context.add(context, LocalGateway, gateway)
   }))
 
 /**
- * A gateway for tests: any free port, nothing on disk, streams without pauses, and `TestMode` with faults on demand and
- * the requests that were sent.
+ * A gateway for tests: any free port, nothing on disk, no provider asked over the network, streams without pauses, and
+ * `TestMode` with faults on demand and the requests that were sent.
  *
  * @category layers
  * @since 0.1.0
@@ -216,7 +225,15 @@ const decode = (options: Options): Effect.Effect<
   Required<
     Omit<
       Options,
-      "token" | "upstreams" | "allowPrivateUpstreams" | "pause" | "record" | "replay" | "guardrails" | "dlpProfiles"
+      | "token"
+      | "upstreams"
+      | "offline"
+      | "allowPrivateUpstreams"
+      | "pause"
+      | "record"
+      | "replay"
+      | "guardrails"
+      | "dlpProfiles"
     >
   > & {
     readonly host: string
@@ -263,15 +280,25 @@ const decode = (options: Options): Effect.Effect<
     const upstreams = new Map<string, string>()
     for (const [provider, url] of Object.entries(options.upstreams ?? {})) {
       const option = `upstreams.${provider}`
-      if (provider === "workers-ai") {
-        return yield* refuse(option, url, "another provider: workers-ai is answered by the simulated model")
-      }
       if (!Providers.slugs.has(provider)) {
         return yield* refuse(option, url, `a provider out of ${[...Providers.slugs].join(", ")}`)
       }
+      if (url === "simulated" || url === "live") {
+        if (url === "simulated" && !SimulatedProviders.slugs.has(provider)) {
+          const simulated = [...SimulatedProviders.slugs].join(", ")
+          return yield* refuse(option, url, `a URL or live: the simulated model stands in for ${simulated}`)
+        }
+        if (url === "live" && options.offline === true) {
+          return yield* refuse(option, url, "a URL or simulated: this gateway is offline")
+        }
+        if (url === "live" && provider === "workers-ai") return yield* refuse(option, url, workersAiOnly)
+        upstreams.set(provider, url)
+        continue
+      }
+      if (provider === "workers-ai") return yield* refuse(option, url, workersAiOnly)
       const parsed = URL.canParse(url) ? new URL(url) : undefined
       if (parsed === undefined || !/^https?:$/.test(parsed.protocol) || parsed.search !== "" || parsed.hash !== "") {
-        return yield* refuse(option, url, "an http:// or https:// URL without query and fragment")
+        return yield* refuse(option, url, "an http:// or https:// URL without query and fragment, simulated, or live")
       }
       upstreams.set(provider, url)
     }
@@ -287,6 +314,9 @@ const decode = (options: Options): Effect.Effect<
       clientTimeout: Duration.fromInputUnsafe(options.clientTimeout ?? "5 minutes")
     }
   })
+
+/** Its answers have no server of their own that a URL could name: they have other shapes for REST and for the binding. */
+const workersAiOnly = "simulated or another provider: Workers AI is always answered by the simulated model here"
 
 const refuse = (option: string, value: string, expected: string) =>
   Effect.fail(new InvalidOption({ option, value, expected }))

@@ -17,8 +17,10 @@ export class Site extends Context.Service<Site, {
   readonly host: string
   readonly accountId: string
   readonly isToken: (candidate: string | undefined) => boolean
-  /** Base URL by provider slug. */
+  /** Base URL by provider slug; `simulated` and `live` stand for themselves. */
   readonly upstreams: ReadonlyMap<string, string>
+  /** Whether no provider's own server is asked. */
+  readonly offline: boolean
   /** Whether custom providers may be on loopback, private and link-local addresses, and on plain HTTP. */
   readonly allowPrivateUpstreams: boolean
   /** Largest request body, in bytes. */

@@ -54,6 +54,8 @@ type Kind = "in" | "out" | "thoughts" | "includedRead" | "extraRead" | "extraWri
 type Counts = { readonly [K in Kind]?: number }
 
 const fromJson = (json: unknown): Counts => {
+  // Google's streams are lists where no events were asked for.
+  if (Array.isArray(json)) return Object.assign({}, ...json.map(fromJson))
   if (!isRecord(json)) return {}
   for (const holder of [json, json["result"], json["response"], json["message"]]) {
     if (!isRecord(holder)) continue

@@ -6,16 +6,17 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Stream from "effect/Stream"
 import * as Answer from "./Answer.ts"
 import { ModelError, modelErrorBody } from "./Envelope.ts"
 import { isRecord, list } from "./simulated/JsonSchema.ts"
 import * as Models from "./simulated/models.ts"
+import * as OpenAiChat from "./simulated/OpenAiChat.ts"
+import * as Reply from "./simulated/Reply.ts"
 import * as SimulatedModel from "./simulated/SimulatedModel.ts"
-import * as Wire from "./simulated/wire.ts"
+import * as WorkersAiNative from "./simulated/WorkersAiNative.ts"
 
 /**
  * One run of one model.
@@ -47,20 +48,11 @@ export const run = (options: Run): Effect.Effect<Answer.Answer> =>
     const answered = respond(options, Math.floor(now / 1000))
     return Result.match(answered, {
       onFailure: (error) => Answer.json(error.status, modelErrorBody(error, options.face), headers),
-      onSuccess: (body) =>
-        "events" in body
-          ? {
-            status: 200,
-            headers: { ...headers, "content-type": "text/event-stream" },
-            body: paced(body.events, options.pause)
-          }
-          : Answer.json(200, body.json, headers)
+      onSuccess: (reply) => Reply.toAnswer(reply, options.pause, headers)
     })
   })
 
-type Body = { readonly json: unknown } | { readonly events: ReadonlyArray<string> }
-
-const respond = (options: Run, created: number): Result.Result<Body, ModelError> =>
+const respond = (options: Run, created: number): Result.Result<Reply.Reply, ModelError> =>
   Result.gen(function*() {
     const inputs = yield* parse(options.body)
     const named = options.model ?? (isRecord(inputs) ? inputs["model"] : undefined)
@@ -70,11 +62,12 @@ const respond = (options: Run, created: number): Result.Result<Body, ModelError>
     // OpenAI clients on the gateway may write the provider's slug before the model.
     const model = named.replace(/^workers-ai\//, "")
     const task = Models.lookup(model)
-    const wrap = (result: unknown): Body => ({
-      json: options.endpoint === "run" && options.face === "rest"
-        ? { result, success: true, errors: [], messages: [] }
-        : result
-    })
+    const wrap = (result: unknown): Reply.Reply =>
+      Reply.json(
+        options.endpoint === "run" && options.face === "rest"
+          ? { result, success: true, errors: [], messages: [] }
+          : result
+      )
     if (task.task === "unknown") {
       return yield* Result.fail(invalid(5007, "AiError", `No such model ${model} or task`))
     }
@@ -98,11 +91,14 @@ const respond = (options: Run, created: number): Result.Result<Body, ModelError>
     const answer = SimulatedModel.answer(model, request)
     const facts = { id: options.requestId, model, created }
     if (options.endpoint === "run" && task.shape === "native") {
-      return request.stream ? { events: Wire.nativeEvents(answer) } : wrap(Wire.native(answer))
+      return request.stream
+        ? stream(WorkersAiNative.nativeEvents(answer))
+        : wrap(WorkersAiNative.native(answer))
     }
+    const streamUsage = options.endpoint === "run" || request.includeUsage ? "asked" : "none"
     return request.stream
-      ? { events: Wire.openAiEvents(answer, facts, options.endpoint === "run" || request.includeUsage) }
-      : wrap(Wire.openAi(answer, facts))
+      ? stream(OpenAiChat.chunks(answer, facts, streamUsage))
+      : wrap(OpenAiChat.completion(answer, facts))
   })
 
 const embeddings = (
@@ -127,11 +123,7 @@ const embeddings = (
   })
 }
 
-const paced = (events: ReadonlyArray<string>, pause: Duration.Duration): Stream.Stream<Uint8Array> =>
-  (Duration.toMillis(pause) === 0 ? Stream.fromArray(events) : Stream.concat(
-    Stream.fromArray(events.slice(0, 1)),
-    Stream.fromArray(events.slice(1)).pipe(Stream.rechunk(1), Stream.tap(() => Effect.sleep(pause)))
-  )).pipe(Stream.encodeText)
+const stream = (pieces: ReadonlyArray<string>): Reply.Reply => ({ contentType: "text/event-stream", pieces })
 
 const parse = (body: Uint8Array): Result.Result<unknown, ModelError> =>
   Result.try({

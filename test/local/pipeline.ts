@@ -69,6 +69,7 @@ const site = Site.of({
   accountId: account,
   isToken: () => false,
   upstreams: new Map(["openai", "anthropic", "google-ai-studio"].map((slug) => [slug, `http://${slug}.test`])),
+  offline: false,
   allowPrivateUpstreams: false,
   bodyLimit: 1e6,
   pause: Duration.zero

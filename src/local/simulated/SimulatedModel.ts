@@ -1,14 +1,15 @@
 /**
  * The built-in offline model: deterministic answers, plainly labelled as simulated.
  *
- * It reads a request of Workers AI or of OpenAI's chat API and decides what a model would do: call tools that the
- * prompt asks for, follow a JSON schema, or answer with text that refers to the prompt. How the decision travels is
- * `wire.ts`.
+ * It decides what a model would do with a request: call tools that the prompt asks for, follow a JSON schema, or answer
+ * with text that refers to the prompt. `decode` reads a request of Workers AI or of OpenAI's chat API; how the other
+ * providers' requests are read, and how answers travel, is in the files of the wires.
  *
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
 import { isRecord, list } from "./JsonSchema.ts"
+import * as PromptSchema from "./PromptSchema.ts"
 import * as PromptValues from "./PromptValues.ts"
 import * as SchemaValue from "./SchemaValue.ts"
 
@@ -26,6 +27,8 @@ export interface Request {
   /** Undefined for text; `true` takes any JSON object. */
   readonly schema: unknown
   readonly maxTokens: number | undefined
+  /** Texts before which the answer ends. */
+  readonly stop: ReadonlyArray<string>
   readonly stream: boolean
   /** OpenAI's `stream_options.include_usage`. */
   readonly includeUsage: boolean
@@ -67,6 +70,8 @@ export interface Answer {
   readonly value: unknown
   readonly calls: ReadonlyArray<{ readonly name: string; readonly arguments: unknown }>
   readonly finishReason: "stop" | "length" | "tool_calls"
+  /** The text out of `stop` that ended the answer. */
+  readonly stoppedAt: string | undefined
   readonly usage: Usage
 }
 
@@ -115,10 +120,26 @@ export const decode = (body: unknown): Result.Result<Request, string> => {
     parallel: body["parallel_tool_calls"] !== false,
     schema: schemaOf(body["response_format"]),
     maxTokens,
+    stop: stopTexts(body["stop"]),
     stream: body["stream"] === true,
     includeUsage: isRecord(streamOptions) && streamOptions["include_usage"] === true
   })
 }
+
+/**
+ * A message that says this.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const turn = (role: string, text: string, extra: Partial<Message> = {}): Message => ({
+  role,
+  text,
+  calls: [],
+  callId: undefined,
+  name: undefined,
+  ...extra
+})
 
 /**
  * Decides what the model answers.
@@ -129,36 +150,77 @@ export const decode = (body: unknown): Result.Result<Request, string> => {
 export const answer = (model: string, request: Request): Answer => {
   const prompt = request.messages.findLast((_) => _.role === "user")?.text ?? ""
   const results = resultsAfterPrompt(request.messages)
-  const calls = results.length > 0 ? [] : chooseTools(request, prompt).map((tool) => ({
+  const calls = chooseTools(request, prompt, results).map((tool) => ({
     name: tool.name,
     arguments: argumentsFor(tool, prompt)
   }))
-  const promptTokens = estimate(
-    request.messages.map((_) => _.text).join("\n") + (request.tools.length > 0 ? JSON.stringify(request.tools) : "")
-  )
+  const promptTokens = tokensOf(request)
   if (calls.length > 0) {
     const completion = calls.reduce(
       (sum, call) => sum + estimate(call.name) + estimate(JSON.stringify(call.arguments)),
       0
     )
-    return { text: "", value: undefined, calls, finishReason: "tool_calls", usage: usage(promptTokens, completion) }
+    const finishReason = "tool_calls"
+    return {
+      text: "",
+      value: undefined,
+      calls,
+      finishReason,
+      stoppedAt: undefined,
+      usage: usage(promptTokens, completion)
+    }
   }
-  const value = request.schema === undefined
+  const schema = request.schema === true
+    ? PromptSchema.find(request.messages.map((_) => _.text)) ?? true
+    : request.schema
+  const value = schema === undefined
     ? undefined
-    : request.schema === true
+    : schema === true
     ? { answer: textFor(model, prompt, results) }
-    : SchemaValue.make(request.schema, PromptValues.suggestFrom(prompt))
+    : SchemaValue.make(schema, PromptValues.suggestFrom(prompt))
   const whole = value === undefined ? textFor(model, prompt, results) : JSON.stringify(value)
-  const text = request.maxTokens === undefined ? whole : [...whole].slice(0, request.maxTokens * perToken).join("")
-  const cut = text.length < whole.length
+  const { stoppedAt, text: said } = stopped(whole, request.stop)
+  const text = request.maxTokens === undefined ? said : [...said].slice(0, request.maxTokens * perToken).join("")
+  const cut = text.length < said.length
   return {
     text,
-    value: cut ? undefined : value,
+    value: text.length < whole.length ? undefined : value,
     calls: [],
     finishReason: cut ? "length" : "stop",
+    stoppedAt: cut ? undefined : stoppedAt,
     usage: usage(promptTokens, estimate(text))
   }
 }
+
+/**
+ * The request with these tools only, as choices of "allowed tools" want it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const narrowed = (request: Request, names: ReadonlySet<string>, mode: "auto" | "required"): Request => ({
+  ...request,
+  tools: request.tools.filter((_) => names.has(_.name)),
+  toolChoice: mode
+})
+
+/**
+ * The tool that must be called and is not there; undefined when all is well.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const unknownTool = ({ toolChoice, tools }: Request): string | undefined =>
+  typeof toolChoice === "object" && !tools.some((_) => _.name === toolChoice.name) ? toolChoice.name : undefined
+
+/**
+ * How many tokens a request's messages and tools have.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const tokensOf = ({ messages, tools }: Pick<Request, "messages" | "tools">): number =>
+  estimate(messages.map((_) => _.text).join("\n") + (tools.length > 0 ? JSON.stringify(tools) : ""))
 
 /**
  * Vectors that depend on nothing but their text: texts that share words are near each other.
@@ -198,7 +260,8 @@ const usage = (prompt: number, completion: number): Usage => ({
 })
 
 const textFor = (model: string, prompt: string, results: ReadonlyArray<{ name: string; text: string }>): string => {
-  const asked = prompt.length > 400 ? `${prompt.slice(0, 400)}...` : prompt
+  const characters = [...prompt]
+  const asked = characters.length > 400 ? `${characters.slice(0, 400).join("")}...` : prompt
   if (results.length === 0) {
     return `(simulated answer of ${model}) You asked: "${asked}". ` +
       "No model ran: the local gateway made up this text, word by word, so that you can see it stream."
@@ -218,14 +281,37 @@ const resultsAfterPrompt = (messages: ReadonlyArray<Message>) => {
   }))
 }
 
-const chooseTools = (request: Request, prompt: string): ReadonlyArray<Tool> => {
+const chooseTools = (
+  request: Request,
+  prompt: string,
+  results: ReadonlyArray<{ readonly name: string }>
+): ReadonlyArray<Tool> => {
   const { toolChoice, tools } = request
   if (tools.length === 0 || toolChoice === "none") return []
+  if (results.length > 0) {
+    // Who must call goes on with what was not called yet; once all were, an answer ends the loop of the caller's.
+    const left = tools.filter((tool) => !results.some((_) => _.name === tool.name))
+    if (toolChoice === "auto") return []
+    return left.filter((_) => toolChoice === "required" || _.name === toolChoice.name).slice(0, 1)
+  }
   if (typeof toolChoice === "object") return tools.filter((_) => _.name === toolChoice.name).slice(0, 1)
   const asked = askedFor(tools, prompt)
   const chosen = asked.length > 0 ? asked : toolChoice === "required" ? tools.slice(0, 1) : []
   return request.parallel ? chosen : chosen.slice(0, 1)
 }
+
+const stopped = (text: string, stop: ReadonlyArray<string>) => {
+  let at = text.length
+  let stoppedAt: string | undefined
+  for (const one of stop) {
+    const found = one === "" ? -1 : text.indexOf(one)
+    if (found !== -1 && found < at) [at, stoppedAt] = [found, one]
+  }
+  return { text: text.slice(0, at), stoppedAt }
+}
+
+const stopTexts = (given: unknown): ReadonlyArray<string> =>
+  (typeof given === "string" ? [given] : list(given)).filter((_): _ is string => typeof _ === "string")
 
 /** Tools whose name is mentioned; when there is none, those with most words of their description in the prompt. */
 const askedFor = (tools: ReadonlyArray<Tool>, prompt: string): ReadonlyArray<Tool> => {
