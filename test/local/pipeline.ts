@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as HttpClient from "effect/unstable/http/HttpClient"
 import * as HttpClientResponse from "effect/unstable/http/HttpClientResponse"
@@ -25,6 +26,7 @@ import * as RateLimitStore from "../../src/local/RateLimitStore.ts"
 import * as RequestOptions from "../../src/local/RequestOptions.ts"
 import * as RouteStore from "../../src/local/RouteStore.ts"
 import * as Sealing from "../../src/local/Sealing.ts"
+import * as SecretsApi from "../../src/local/SecretsApi.ts"
 import { Site } from "../../src/local/Site.ts"
 
 export const account = "0".repeat(32)
@@ -88,6 +90,8 @@ export const run = <A, E>(
     readonly update: (settings: Gateway.Settings) => Effect.Effect<void>
     readonly remove: Effect.Effect<void>
     readonly create: (settings: Gateway.Settings) => Effect.Effect<void>
+    /** Stores a provider's key as the management API does; the gateway must have a `store_id`. */
+    readonly storeKey: (provider: string, key: string) => Effect.Effect<void>
     /** Newest first. */
     readonly logs: Effect.Effect<ReadonlyArray<LogStore.LogEntry>>
     readonly calls: () => number
@@ -103,6 +107,8 @@ export const run = <A, E>(
     const pipeline = yield* Pipeline.Pipeline
     const gateways = yield* GatewayStore.GatewayStore
     const logs = yield* LogStore.LogStore
+    const objects = yield* ObjectStore.ObjectStore
+    const sealing = yield* Sealing.Sealing
     const create = (settings: Gateway.Settings) =>
       Effect.asVoid(gateways.create(id, { ...Gateway.defaultSettings, authentication: false, ...settings }))
     const stepOf = (ask: Ask): Step => ({
@@ -140,6 +146,17 @@ export const run = <A, E>(
         Effect.asVoid(gateways.replace(id, { ...Gateway.defaultSettings, authentication: false, ...settings })),
       remove: Effect.map(gateways.remove(id), Option.getOrThrow),
       create,
+      storeKey: Effect.fnUntraced(function*(provider, key) {
+        const store = String(settings["store_id"])
+        const name = `${id}_${provider}_default`
+        const added = yield* SecretsApi.add(objects, sealing, store, {
+          name,
+          value: Redacted.make(key),
+          scopes: ["ai_gateway"]
+        })
+        const fields = { provider_slug: provider, alias: "default", secret_id: Option.getOrThrow(added).id }
+        yield* objects.create("provider_config", id, `${provider}/default`, fields)
+      }),
       logs: Effect.map(
         logs.list({ gateway: id, page: 1, perPage: 50, orderBy: "created_at", direction: "desc" }),
         (_) => _.entries

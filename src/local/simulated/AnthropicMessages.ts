@@ -203,25 +203,23 @@ const blocksOf = (answer: SimulatedModel.Answer, id: string): ReadonlyArray<Json
 
 const events = (answer: SimulatedModel.Answer, id: string, model: string): ReadonlyArray<string> => {
   const event = (type: string, fields: JsonRecord = {}) => Reply.event({ type, ...fields }, type)
-  const blocks = blocksOf(answer, id).flatMap((block, index) => {
-    const delta = (delta: JsonRecord) => event("content_block_delta", { index, delta })
+  const content: Array<string> = []
+  for (const [index, block] of blocksOf(answer, id).entries()) {
     const isText = block["type"] === "text"
     const deltas: ReadonlyArray<JsonRecord> = isText
       ? Reply.words(String(block["text"])).map((text) => ({ type: "text_delta", text }))
-      : ["", ...Reply.fragments(JSON.stringify(block["input"]))].map((partial_json) => ({
-        type: "input_json_delta",
-        partial_json
-      }))
-    return [
-      event("content_block_start", { index, content_block: isText ? { ...block, text: "" } : { ...block, input: {} } }),
-      ...(index === 0 ? [event("ping")] : []),
-      ...deltas.map(delta),
-      event("content_block_stop", { index })
-    ]
-  })
+      : ["", ...Reply.fragments(JSON.stringify(block["input"]))]
+        .map((partial_json) => ({ type: "input_json_delta", partial_json }))
+    content.push(
+      event("content_block_start", { index, content_block: { ...block, ...(isText ? { text: "" } : { input: {} }) } })
+    )
+    if (index === 0) content.push(event("ping"))
+    for (const delta of deltas) content.push(event("content_block_delta", { index, delta }))
+    content.push(event("content_block_stop", { index }))
+  }
   return [
     event("message_start", { message: head(answer, id, model) }),
-    ...blocks,
+    ...content,
     event("message_delta", { delta: stopOf(answer), usage: { output_tokens: answer.usage.completion_tokens } }),
     event("message_stop")
   ]
