@@ -124,6 +124,10 @@ describe("effect-ai-gateway local", () => {
         [["--account", "me"], ["--account", "me", "32 hexadecimal digits"]],
         [["--upstream", "openai"], ["--upstream", "openai", "PROVIDER=URL"]],
         [["--upstream", "nobody=http://x"], ["--upstream", "nobody=http://x", "openai"]],
+        [["--upstream", "openai=soon"], ["--upstream", "openai=soon", "http://", "simulated", "live"]],
+        [["--upstream", "deepgram=simulated"], ["--upstream", "deepgram=simulated", "stands in for", "anthropic"]],
+        [["--upstream", "openai=live", "--offline"], ["--upstream", "openai=live", "offline"]],
+        [["--upstream", "workers-ai=http://x"], ["--upstream", "workers-ai=http://x", "simulated model"]],
         [["--store", "/dev/null/x.db"], ["--store", "/dev/null/x.db"]],
         [["--record", "written", "--replay", "read"], ["--record", "written", "replay"]],
         [["--replay", "/nowhere/at/all"], ["--replay", "/nowhere/at/all", "directory"]]
@@ -173,6 +177,37 @@ describe("effect-ai-gateway local", () => {
       for (const name of files) {
         assert.notInclude(readFileSync(join(directory, name), "utf8"), "sk-secret")
       }
+    }))
+
+  it.live("asks no provider when it is offline, key or not, and says so at the start", () =>
+    Effect.gen(function*() {
+      const { child, ended, line } = yield* running(
+        "local",
+        "--port",
+        "0",
+        "--store",
+        ":memory:",
+        "--token",
+        "t",
+        "--offline",
+        "--upstream",
+        "groq=simulated"
+      )
+      const text = yield* Effect.promise(() => line)
+      assert.include(text, "It is offline")
+      const [, url] = /url\s+(\S+)/.exec(text) ?? []
+      for (const provider of ["openai", "groq"]) {
+        const response = yield* Effect.promise(() =>
+          fetch(`${url}/v1/${"0".repeat(32)}/default/${provider}/chat/completions`, {
+            method: "POST",
+            headers: { "cf-aig-authorization": "Bearer t", authorization: "Bearer sk-leads-nowhere" },
+            body: JSON.stringify({ model: "m", messages: [{ role: "user", content: "hi" }] })
+          })
+        )
+        assert.deepStrictEqual([response.status, response.headers.get("x-simulated")], [200, "true"])
+      }
+      child.kill("SIGTERM")
+      assert.strictEqual((yield* Effect.promise(() => ended)).code, 0)
     }))
 
   it.live("lets custom providers be at private addresses only when told", () =>

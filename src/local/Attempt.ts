@@ -181,6 +181,7 @@ export const make = Effect.gen(function*() {
     })
 
     let isFinal = false
+    let isSimulated = false
     const provide = Effect.gen(function*() {
       // b
       if (!counted.request) {
@@ -196,6 +197,8 @@ export const make = Effect.gen(function*() {
       const resolved = yield* Effect.provideContext(Credentials.resolve(credentials), stores)
       const headers = { ...upstream?.headers, ...resolved.headers }
       headersSent = headers
+      const to = destination({ ...step, headers }, resolved.source !== "none")
+      isSimulated = to._tag === "Simulated"
       // f, g; then h: what guardrails and DLP say about the answer
       // A route has retries and timeouts of its own.
       const retries = unified?.asked === "route"
@@ -211,7 +214,7 @@ export const make = Effect.gen(function*() {
         },
         dispatch(
           { ...step, headers },
-          destination({ ...step, headers }, resolved.source !== "none"),
+          to,
           request.face,
           ids.log,
           { ...retries, isLastStep },
@@ -228,7 +231,7 @@ export const make = Effect.gen(function*() {
     ))
 
     const collects = options.collectLog ?? Gateway.collectsLogs(gateway)
-    const entry = hit === undefined ? Cache.entryOf(answer, plan) : undefined
+    const entry = hit === undefined ? Cache.entryOf(answer, plan, isSimulated) : undefined
     const contentType = answer.headers["content-type"] ?? null
     const finish = Effect.fnUntraced(function*(body: Uint8Array, size: number, complete: boolean) {
       // i

@@ -112,12 +112,20 @@ export const find = (
  * @category getters
  * @since 0.1.0
  */
-export const entryOf = (answer: Answer, plan: Plan | undefined): Omit<Entry, "body"> | undefined => {
+export const entryOf = (
+  answer: Answer,
+  plan: Plan | undefined,
+  isSimulated: boolean
+): Omit<Entry, "body"> | undefined => {
   if (plan?.used !== true || answer.status < 200 || answer.status > 299) return undefined
   if (!isTextOrImage(answer.headers["content-type"] ?? "")) return undefined
   return {
     status: answer.status,
-    headers: Object.fromEntries(Object.entries(answer.headers).filter(([name]) => name in kept)),
+    headers: {
+      ...Object.fromEntries(Object.entries(answer.headers).filter(([name]) => name in kept)),
+      // Only of the answers of our own model, which give way to a provider's.
+      ...(isSimulated ? { "x-simulated": "true" } : {})
+    },
     version: plan.version
   }
 }
@@ -131,8 +139,7 @@ const kept = {
   "content-type": true,
   "content-encoding": true,
   "content-language": true,
-  "content-disposition": true,
-  "x-simulated": true
+  "content-disposition": true
 }
 
 const isTextOrImage = (contentType: string) => {

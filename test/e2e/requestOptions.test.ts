@@ -17,7 +17,11 @@ import * as wireTap from "../support/wireTap.ts"
 import * as workerd from "../support/workerd.ts"
 
 const tapped = Effect.gen(function*() {
-  const gateway = yield* LocalGateway.make({ pause: 0 })
+  const gateway = yield* LocalGateway.make({
+    pause: 0,
+    // Nothing listens there.
+    upstreams: { openai: "http://127.0.0.1:9/v1" }
+  })
   yield* workerd.declare(gateway, "contract")
   return { gateway, tap: yield* wireTap.make(gateway.url) }
 })

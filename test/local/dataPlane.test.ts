@@ -68,10 +68,10 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("data plane", (it) 
       const provider = yield* data(gateway, "codes/nope/x", { body: {} })
       assert.strictEqual(provider.status, 400)
       assert.strictEqual(provider.json.error[0].code, 2008)
-      const unconfigured = yield* data(gateway, "codes/openai/chat/completions", { body: {} })
+      const unconfigured = yield* data(gateway, "codes/deepgram/v1/listen", { body: {} })
       assert.strictEqual(unconfigured.status, 400)
       assert.strictEqual(unconfigured.json.error[0].code, 2005)
-      assert.include(unconfigured.json.message, "--upstream openai=http://")
+      assert.include(unconfigured.json.message, "--upstream deepgram=http://")
     }))
 
   it.effect("answers workers-ai by model, by run/model and by OpenAI's path", () =>

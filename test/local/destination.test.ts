@@ -216,6 +216,18 @@ describe("a request with a key", () => {
   })
 })
 
+it.live("an answer that another local gateway simulated stays in the cache of the one that asked it", () =>
+  run(
+    { cache_ttl: 300 },
+    (n) => new Response(chat(n).body, { headers: { "content-type": "application/json", "x-simulated": "true" } }),
+    (gateway) =>
+      Effect.gen(function*() {
+        yield* gateway.ask()
+        assert.strictEqual((yield* gateway.ask()).headers["cf-aig-cache-status"], "HIT")
+        assert.strictEqual(gateway.calls(), 1)
+      })
+  ))
+
 describe("simulated providers of a gateway", () => {
   const body = { model: "gpt-4o-mini", messages: [{ role: "user", content: "say hello" }] }
 

@@ -215,7 +215,7 @@ describe("metrics", () => {
         call(`${gateway.url}/v1/${gateway.accountId}/gw/${path}`, { body, headers: { ...aig(gateway), ...headers } })
       const cached = { "cf-aig-cache-key": "k", "cf-aig-custom-cost": "{\"total_cost\":0.5}" }
       for (let i = 0; i < 2; i++) yield* ask("anthropic/v1/messages", { model: "claude-\"x\"", messages }, cached)
-      yield* ask("mistral/v1/chat/completions", { model: "m", messages })
+      yield* ask("deepgram/v1/listen", { model: "m" })
       const { headers, text } = yield* call(`${gateway.url}/metrics`)
       assert.match(headers["content-type"] ?? "", /^text\/plain; version=0\.0\.4/)
       const of = "provider=\"anthropic\",model=\"claude-\\\"x\\\"\""
@@ -226,7 +226,7 @@ describe("metrics", () => {
           `ai_gateway_tokens_total{${of},direction="in"} 9`,
           `ai_gateway_tokens_total{${of},direction="out"} 24`,
           `ai_gateway_cost_dollars_total{${of}} 0.5`,
-          "ai_gateway_errors_total{provider=\"mistral\",model=\"m\",status=\"400\"} 1",
+          "ai_gateway_errors_total{provider=\"deepgram\",model=\"m\",status=\"400\"} 1",
           "ai_gateway_requests_in_flight 0",
           "# TYPE ai_gateway_requests_in_flight gauge"
         ]

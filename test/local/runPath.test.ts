@@ -340,13 +340,13 @@ describe("the run path", () => {
       assert.strictEqual((yield* manage(gateway, "/default/logs")).json.result.length, 1)
     }))
 
-  it.live("says 2005 of a provider that has no upstream here, and passes a provider's own refusal on", () =>
+  it.live("says 2005 of a provider that is not there, and passes a provider's own refusal on", () =>
     Effect.gen(function*() {
-      const bare = yield* LocalGateway.make({ pause: 0 })
+      const bare = yield* LocalGateway.make({ pause: 0, upstreams: { openai: "http://127.0.0.1:9/v1" } })
       yield* create(bare, "resume")
       const missing = yield* run(bare, "openai/gpt-4o-mini", { messages: [], stream: true })
       assert.deepStrictEqual([missing.status, missing.json.internalCode], [400, 2005])
-      assert.include(missing.json.description, "--upstream openai=http://")
+      assert.include(missing.json.description, "http://127.0.0.1:9 is not reachable")
       const { gateway } = yield* withProviders((_, response) => {
         response.writeHead(401, { "content-type": "application/json" }).end("{\"error\":{\"message\":\"no key\"}}")
       })

@@ -16,7 +16,7 @@ export const exerciseOptions = (client: AiGatewayClient.AiGatewayClient) =>
     Effect.gen(function*() {
       const options = RequestOptions.withOptions(only(name, value))
       const answer = yield* client.run(workersAi).pipe(options)
-      // There is no such upstream; what leaves the client is what counts.
+      // The provider is not there; what leaves the client is what counts.
       const refused = yield* client.run(openai).pipe(options, Effect.flip)
       return { name, eventId: answer.info.eventId, logId: answer.info.logId, code: refused.code }
     }))
