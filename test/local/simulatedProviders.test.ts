@@ -638,7 +638,8 @@ describe("Google's content", () => {
         [{}, "embedContent", "EmbedContentRequest.content"],
         [{ content, outputDimensionality: 0 }, "embedContent", "from 1 to 3072, got 0"],
         [{ requests: [{}] }, "batchEmbedContents", "requests[0].content"],
-        [{ requests: [] }, "batchEmbedContents", "must hold 1 to 100"]
+        [{ requests: [] }, "batchEmbedContents", "must hold 1 to 100"],
+        [{ requests: Array.from({ length: 101 }, () => ({ content })) }, "batchEmbedContents", "must hold 1 to 100"]
       ]
       for (const [body, action, message] of cases) {
         const { json, status } = yield* ask(`v1beta/models/m:${action}`, body, google)

@@ -87,7 +87,7 @@ const embed: Handler = ({ body, model }) =>
 const batchEmbed: Handler = ({ body, model }) =>
   Result.gen(function*() {
     const requests = list(body["requests"])
-    if (requests.length === 0) {
+    if (requests.length === 0 || requests.length > 100) {
       return yield* Result.fail("* BatchEmbedContentsRequest.requests: must hold 1 to 100 requests")
     }
     const embeddings: Array<unknown> = []
