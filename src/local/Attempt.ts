@@ -11,7 +11,6 @@ import * as Crypto from "effect/Crypto"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as HttpClient from "effect/unstable/http/HttpClient"
 import * as Answer from "./Answer.ts"
 import * as bodyTee from "./bodyTee.ts"
 import * as Cache from "./Cache.ts"
@@ -34,7 +33,6 @@ import { type LogEntry, LogStore } from "./LogStore.ts"
 import { Metrics } from "./Metrics.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
 import * as Providers from "./Providers.ts"
-import { PublicClient } from "./PublicAddress.ts"
 import * as RateLimits from "./RateLimits.ts"
 import { RateLimitStore } from "./RateLimitStore.ts"
 import * as Recording from "./Recording.ts"
@@ -49,6 +47,7 @@ import * as SpanExports from "./SpanExports.ts"
 import * as SpendLimits from "./SpendLimits.ts"
 import * as TokenUsage from "./TokenUsage.ts"
 import * as Upstream from "./Upstream.ts"
+import { UpstreamClient } from "./UpstreamClient.ts"
 import * as WorkersAi from "./WorkersAi.ts"
 
 /** Larger bodies are not stored (the wire reference, 6.1). */
@@ -66,8 +65,8 @@ export const make = Effect.gen(function*() {
   const cache = yield* CacheStore
   const limits = yield* RateLimitStore
   const stores = yield* Effect.context<ObjectStore | RouteStore | Sealing | RateLimitStore>()
-  const client = yield* HttpClient.HttpClient
-  const customClient = site.allowPrivateUpstreams ? client : yield* PublicClient
+  const client = yield* UpstreamClient
+  const sendCustom = site.allowPrivateUpstreams ? client.send : client.sendPublic
   const metrics = yield* Metrics
   const crypto = yield* Crypto.Crypto
   const inspection = yield* Inspection.Current
@@ -92,7 +91,7 @@ export const make = Effect.gen(function*() {
           return SimulatedProviders.run(step, { face, requestId, pause: site.pause })
         case "Upstream": {
           const { headers, isCustom, url } = destination
-          return Upstream.send(isCustom ? customClient : client, { ...step, headers, url })
+          return Upstream.send(isCustom ? sendCustom : client.send, { ...step, headers, url })
         }
         case "Nowhere":
           return Effect.fail(Envelope.noProviderAnswer(destination.problem))

@@ -5,7 +5,6 @@
  * @since 0.1.0
  */
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Context from "effect/Context"
 import * as Crypto from "effect/Crypto"
 import * as Duration from "effect/Duration"
@@ -31,7 +30,6 @@ import * as Notices from "./Notices.ts"
 import * as ObjectStore from "./ObjectStore.ts"
 import * as Pipeline from "./Pipeline.ts"
 import * as Providers from "./Providers.ts"
-import * as PublicAddress from "./PublicAddress.ts"
 import * as RateLimitStore from "./RateLimitStore.ts"
 import * as Recording from "./Recording.ts"
 import * as RouteStore from "./RouteStore.ts"
@@ -41,6 +39,7 @@ import * as SimulatedProviders from "./SimulatedProviders.ts"
 import { Site } from "./Site.ts"
 import * as SpanExports from "./SpanExports.ts"
 import * as TestMode from "./TestMode.ts"
+import * as UpstreamClient from "./UpstreamClient.ts"
 import * as WorkerScripts from "./WorkerScripts.ts"
 
 export { LocalGatewayError } from "./LocalGatewayError.ts"
@@ -168,7 +167,7 @@ export const make = (
     const context = yield* Layer.build(
       Pipeline.layer.pipe(
         Layer.provide(SpanExports.layer({ allowPrivate: options.allowPrivateUpstreams === true })),
-        Layer.provide([NodeHttpClient.layerUndici, PublicAddress.layer]),
+        Layer.provide(UpstreamClient.layer),
         Layer.provideMerge(Metrics.layer),
         Layer.provide(Layer.succeed(Crypto.Crypto, crypto)),
         Layer.provide(Layer.succeed(Recording.Current, recording)),

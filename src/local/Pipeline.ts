@@ -10,7 +10,6 @@ import * as Crypto from "effect/Crypto"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as HttpClient from "effect/unstable/http/HttpClient"
 import * as Access from "./Access.ts"
 import * as Answer from "./Answer.ts"
 import * as Attempt from "./Attempt.ts"
@@ -24,12 +23,12 @@ import { GatewayStore } from "./GatewayStore.ts"
 import type { LogStore } from "./LogStore.ts"
 import type { Metrics } from "./Metrics.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
-import type { PublicClient } from "./PublicAddress.ts"
 import type { RateLimitStore } from "./RateLimitStore.ts"
 import * as RequestOptions from "./RequestOptions.ts"
 import type { RouteStore } from "./RouteStore.ts"
 import type { Sealing } from "./Sealing.ts"
 import { Site } from "./Site.ts"
+import type { UpstreamClient } from "./UpstreamClient.ts"
 import * as WorkersAi from "./WorkersAi.ts"
 
 /**
@@ -69,8 +68,7 @@ export const layer: Layer.Layer<
   | RouteStore
   | Sealing
   | Crypto.Crypto
-  | HttpClient.HttpClient
-  | PublicClient
+  | UpstreamClient
   | Metrics
 > = Layer.effect(
   Pipeline,

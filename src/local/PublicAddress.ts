@@ -6,23 +6,8 @@
  *
  * @since 0.1.0
  */
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import type * as HttpClient from "effect/unstable/http/HttpClient"
 import { lookup as resolve } from "node:dns"
 import { BlockList, isIP, type LookupFunction } from "node:net"
-
-/**
- * A client that connects to public addresses only.
- *
- * @category services
- * @since 0.1.0
- */
-export class PublicClient extends Context.Service<PublicClient, HttpClient.HttpClient>()(
-  "effect-ai-gateway/local/PublicClient"
-) {}
 
 /**
  * The code of the error that a connection to another address ends with.
@@ -76,23 +61,6 @@ export const lookup: LookupFunction = (hostname, options, callback) =>
     }
     return options.all === true ? callback(null, addresses) : callback(null, first.address, first.family)
   })
-
-/**
- * @category layers
- * @since 0.1.0
- */
-export const layer: Layer.Layer<PublicClient> = Layer.effect(
-  PublicClient,
-  // Not by the layer of Undici's client: in one build it is made once, and this would be the client without the guard.
-  Effect.gen(function*() {
-    const Undici = yield* Effect.promise(() => import("@effect/platform-node/Undici"))
-    const agent = yield* Effect.acquireRelease(
-      Effect.sync(() => new Undici.Agent({ connect: { lookup } })),
-      (agent) => Effect.promise(() => agent.destroy())
-    )
-    return yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, agent)
-  })
-)
 
 const blocked = (family: "ipv4" | "ipv6", subnets: ReadonlyArray<readonly [string, number]>): BlockList => {
   const list = new BlockList()

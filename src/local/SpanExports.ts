@@ -8,6 +8,8 @@
  *
  * @since 0.1.0
  */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as Undici from "@effect/platform-node/Undici"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -24,7 +26,7 @@ import * as Access from "./Access.ts"
 import type { Gateway } from "./Gateway.ts"
 import type { Bodies, LogEntry } from "./LogStore.ts"
 import { ObjectStore } from "./ObjectStore.ts"
-import { PublicClient } from "./PublicAddress.ts"
+import * as PublicAddress from "./PublicAddress.ts"
 import type { RequestOptions } from "./RequestOptions.ts"
 import { Sealing } from "./Sealing.ts"
 import { isRecord, list } from "./simulated/JsonSchema.ts"
@@ -66,13 +68,15 @@ export const Current = Context.Reference<{ readonly push: (answered: Answered) =
 export const layer = (options: { readonly allowPrivate: boolean }): Layer.Layer<
   never,
   never,
-  HttpClient.HttpClient | PublicClient | ObjectStore | Sealing
+  ObjectStore | Sealing
 > =>
   Layer.effect(
     Current,
     Effect.gen(function*() {
-      const client = yield* HttpClient.HttpClient
-      const publicClient = yield* PublicClient
+      const client = yield* clientOf({})
+      const publicClient = options.allowPrivate
+        ? client
+        : yield* clientOf({ connect: { lookup: PublicAddress.lookup } })
       const secrets = yield* Effect.context<ObjectStore | Sealing>()
       const flusher = yield* Layer.build(OtlpExporter.layerFlusher)
       const serializations = {
@@ -84,7 +88,7 @@ export const layer = (options: { readonly allowPrivate: boolean }): Layer.Layer<
         idleTimeToLive: "1 minute",
         lookup: (key: string) => {
           const { contentType, headers, url }: Receiver = JSON.parse(key)
-          const reached = isHere(url) || options.allowPrivate ? client : publicClient
+          const reached = isHere(url) ? client : publicClient
           return OtlpExporter.make({
             url,
             headers,
@@ -193,6 +197,14 @@ const hex = (text: string | undefined, length: number): string | undefined => {
 const nanoseconds = (milliseconds: number): string => `${milliseconds}000000`
 
 const isHere = (url: string): boolean => Access.isLoopback(new URL(url).hostname)
+
+const clientOf = Effect.fnUntraced(function*(options: Undici.Agent.Options) {
+  const agent = yield* Effect.acquireRelease(
+    Effect.sync(() => new Undici.Agent(options)),
+    (agent) => Effect.promise(() => agent.destroy())
+  )
+  return yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, agent)
+})
 
 /** The exporter itself says nothing. Scheme and host only: the path may hold a key. */
 const watched = (client: HttpClient.HttpClient, url: string) => {

@@ -4,15 +4,12 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Headers from "effect/unstable/http/Headers"
-import * as HttpClient from "effect/unstable/http/HttpClient"
-import * as HttpClientRequest from "effect/unstable/http/HttpClientRequest"
-import * as HttpMethod from "effect/unstable/http/HttpMethod"
-import { bindingHost, secretHeaders } from "./Access.ts"
+import { bindingHost } from "./Access.ts"
 import type * as Answer from "./Answer.ts"
 import { refused } from "./CustomUpstream.ts"
 import { type AiGatewayError, noProviderAnswer } from "./Envelope.ts"
 import { refusedCode } from "./PublicAddress.ts"
+import type { UpstreamClient } from "./UpstreamClient.ts"
 
 /**
  * Sends one request; fails when no answer came. Interruption closes the connection.
@@ -23,7 +20,7 @@ import { refusedCode } from "./PublicAddress.ts"
  * @since 0.1.0
  */
 export const send = (
-  client: HttpClient.HttpClient,
+  send: UpstreamClient["Service"]["send"],
   options: {
     readonly url: string
     readonly method: string
@@ -31,33 +28,15 @@ export const send = (
     readonly body: Uint8Array
   }
 ): Effect.Effect<Answer.Answer, AiGatewayError> =>
-  Effect.gen(function*() {
-    const method = options.method
-    if (!HttpMethod.isHttpMethod(method)) return yield* Effect.fail(noProviderAnswer(`unknown method ${method}`))
-    const request = HttpClientRequest.make(method)(options.url, { headers: forwarded(options.headers) }).pipe(
-      options.body.length === 0
-        ? (_) => _
-        : HttpClientRequest.bodyUint8Array(options.body, options.headers["content-type"] ?? "application/octet-stream")
-    )
-    const response = yield* client.execute(request)
-    return {
-      status: response.status,
-      headers: returned(response.headers),
-      body: response.stream
-    }
-  }).pipe(
-    Effect.catchTag("HttpClientError", (error) => {
-      const cause = error.reason._tag === "TransportError" ? error.reason.cause : undefined
-      const why = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : ""
-      if (cause instanceof Error && "code" in cause && cause.code === refusedCode) {
-        return Effect.fail(refused(new URL(options.url).origin))
-      }
+  send({ ...options, headers: forwarded(options.headers) }).pipe(
+    Effect.map((answer) => ({ ...answer, headers: returned(answer.headers) })),
+    Effect.mapError(({ code }) => {
       // Scheme and host only: the path and the query may hold a key.
-      return Effect.fail(noProviderAnswer(`${new URL(options.url).origin} is not reachable${why}`))
-    }),
-    // A provider is another party: it gets neither our trace ids nor our spans the caller's secrets.
-    Effect.provideService(HttpClient.TracerPropagationEnabled, false),
-    Effect.updateService(Headers.CurrentRedactedNames, (names) => [...names, ...secretHeaders])
+      const { origin } = new URL(options.url)
+      return code === refusedCode
+        ? refused(origin)
+        : noProviderAnswer(`${origin} is not reachable${code === undefined ? "" : ` (${code})`}`)
+    })
   )
 
 /** Connection-level headers belong to one connection (RFC 9110, 7.6.1). */
@@ -94,11 +73,12 @@ export const forwarded = (headers: { readonly [name: string]: string | undefined
   return out
 }
 
-const returned = (headers: Headers.Headers): { readonly [name: string]: string } => {
+const returned = (headers: Answer.Answer["headers"]): Answer.Answer["headers"] => {
   const out: { [name: string]: string } = {}
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name in headers) {
+    const value = headers[name]
     // A provider's cookies would mix the gateway's callers.
-    if (!hopByHop.has(name) && name !== "set-cookie" && typeof value === "string") out[name] = value
+    if (!hopByHop.has(name) && name !== "set-cookie" && value !== undefined) out[name] = value
   }
   return out
 }

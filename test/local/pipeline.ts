@@ -8,8 +8,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import * as HttpClient from "effect/unstable/http/HttpClient"
-import * as HttpClientResponse from "effect/unstable/http/HttpClientResponse"
 import type * as Answer from "../../src/local/Answer.ts"
 import * as CacheStore from "../../src/local/CacheStore.ts"
 import * as Database from "../../src/local/Database.ts"
@@ -21,13 +19,13 @@ import * as LogStore from "../../src/local/LogStore.ts"
 import * as Metrics from "../../src/local/Metrics.ts"
 import * as ObjectStore from "../../src/local/ObjectStore.ts"
 import * as Pipeline from "../../src/local/Pipeline.ts"
-import * as PublicAddress from "../../src/local/PublicAddress.ts"
 import * as RateLimitStore from "../../src/local/RateLimitStore.ts"
 import * as RequestOptions from "../../src/local/RequestOptions.ts"
 import * as RouteStore from "../../src/local/RouteStore.ts"
 import * as Sealing from "../../src/local/Sealing.ts"
 import * as SecretsApi from "../../src/local/SecretsApi.ts"
 import { Site } from "../../src/local/Site.ts"
+import { UpstreamClient, type UpstreamRequest } from "../../src/local/UpstreamClient.ts"
 
 export const account = "0".repeat(32)
 
@@ -100,9 +98,18 @@ export const run = <A, E>(
 ) => {
   const id = options.gateway ?? "gw"
   let calls = 0
-  const client = HttpClient.make((request, url) =>
-    Effect.sync(() => HttpClientResponse.fromWeb(request, provider(++calls, String(url))))
-  )
+  const send = ({ url }: UpstreamRequest) =>
+    Effect.sync((): Answer.Answer => {
+      const response = provider(++calls, url)
+      return {
+        status: response.status,
+        headers: Object.fromEntries(response.headers),
+        body: response.body === null ? new Uint8Array() : Stream.fromReadableStream({
+          evaluate: () => response.body ?? new ReadableStream<Uint8Array>(),
+          onError: (error) => error
+        })
+      }
+    })
   return Effect.gen(function*() {
     const pipeline = yield* Pipeline.Pipeline
     const gateways = yield* GatewayStore.GatewayStore
@@ -168,8 +175,7 @@ export const run = <A, E>(
       Pipeline.layer.pipe(
         Layer.provide([
           NodeCrypto.layer,
-          Layer.succeed(HttpClient.HttpClient, client),
-          Layer.succeed(PublicAddress.PublicClient, client),
+          Layer.succeed(UpstreamClient, { send, sendPublic: send }),
           Metrics.layer,
           Layer.succeed(Site, site)
         ]),
