@@ -152,6 +152,7 @@ const welcome = (
   token    ${token ?? "as --token says"}
   store    ${store}
 
+  log page        ${url}/
   management API  ${url}/client/v4/accounts/${accountId}/ai-gateway/gateways
   data plane      ${url}/v1/${accountId}/{gateway}/{provider}/...
   AI binding      ${url}/workers-binding/...  (also for the Host workers-binding.ai)

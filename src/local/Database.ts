@@ -94,6 +94,10 @@ const migrate = SqliteMigrator.run({
     "5_unknown_costs": Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       for (const statement of unknownCosts) yield* sql.unsafe(statement)
+    }),
+    "6_log_indexes": Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      for (const statement of logIndexes) yield* sql.unsafe(statement)
     })
   }),
   table: "migrations"
@@ -265,6 +269,44 @@ const unknownCosts = [
   logsNewest,
   logsAdded,
   logsRemoved
+]
+
+/** A label's value as text: `json_each` has numbers for true and false. */
+const labelText = "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
+
+const addLabels = (row: string) =>
+  `INSERT OR IGNORE INTO log_labels (value, key, seq) SELECT ${labelText}, key, ${row}.seq FROM json_each(${row}.metadata)`
+
+const removeLabels = (row: string) =>
+  `DELETE FROM log_labels WHERE (value, key, seq) IN (
+    SELECT ${labelText}, key, ${row}.seq FROM json_each(${row}.metadata))`
+
+/**
+ * One for each field that entries are searched by. After `seq`, in whose order they are listed, come the fields that it
+ * is combined with, so that neither a count nor an entry that another filter leaves out needs the row itself.
+ */
+const logIndexes = [
+  `CREATE INDEX logs_model ON logs (account, gateway, model, seq, provider, status_code, success, cached)`,
+  `CREATE INDEX logs_provider ON logs (account, gateway, provider, seq, model, status_code, success, cached)`,
+  `CREATE INDEX logs_success ON logs (account, gateway, success, seq, status_code, cached)`,
+  `CREATE INDEX logs_cached ON logs (account, gateway, cached, seq, status_code, success)`,
+  `CREATE INDEX logs_time ON logs (account, created_at)`,
+  `CREATE INDEX logs_event ON logs (account, gateway, event_id)`,
+  `CREATE TABLE log_labels (
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (value, key, seq)
+  ) WITHOUT ROWID`,
+  `CREATE INDEX log_labels_key ON log_labels (key, seq)`,
+  `INSERT OR IGNORE INTO log_labels (value, key, seq)
+    SELECT CASE label.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(label.value AS TEXT) END,
+      label.key, logs.seq FROM logs, json_each(logs.metadata) AS label`,
+  `CREATE TRIGGER labels_added AFTER INSERT ON logs WHEN NEW.metadata IS NOT NULL BEGIN ${addLabels("NEW")}; END`,
+  `CREATE TRIGGER labels_changed AFTER UPDATE OF metadata ON logs BEGIN
+    ${removeLabels("OLD")}; ${addLabels("NEW")};
+  END`,
+  `CREATE TRIGGER labels_removed AFTER DELETE ON logs WHEN OLD.metadata IS NOT NULL BEGIN ${removeLabels("OLD")}; END`
 ]
 
 const isLocked = (error: unknown): boolean =>

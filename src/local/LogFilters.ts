@@ -293,6 +293,9 @@ const columns: { readonly [key in Exclude<RecordedKey, "metadata.key" | "metadat
 /** A value of metadata as text, so that a query, which has texts only, finds numbers and booleans. */
 const labelText = "CASE label.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(label.value AS TEXT) END"
 
+/** The texts that an entry may lack; an index finds the others. */
+const nullable: ReadonlySet<RecordedKey> = new Set(["request_content_type", "response_content_type", "user_agent"])
+
 const comparisons = { eq: "IS", neq: "IS NOT", lt: "<", gt: ">", lte: "<=", gte: ">=" } as const
 
 const clause = (sql: SqlClient.SqlClient, { key, operator, values }: Condition): Statement.Fragment => {
@@ -311,7 +314,9 @@ const clause = (sql: SqlClient.SqlClient, { key, operator, values }: Condition):
       ? sql`instr(${column}, ${value}) > 0`
       : isText
       // An entry without a user agent, say, has none as much as one with an empty one.
-      ? sql`coalesce(${column}, '') ${sql.literal(comparisons[operator])} ${value ?? ""}`
+      ? !nullable.has(key)
+        ? sql`${column} ${sql.literal(comparisons[operator])} ${value ?? ""}`
+        : sql`coalesce(${column}, '') ${sql.literal(comparisons[operator])} ${value ?? ""}`
       : sql`${column} ${sql.literal(comparisons[operator])} ${typeof value === "boolean" ? Number(value) : value}`
   )
   return operator === "neq" ? sql.and(each) : sql.or(each)

@@ -10,12 +10,15 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
-import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as SqlClient from "effect/unstable/sql/SqlClient"
 import { patiently } from "./Database.ts"
 import * as LogFilters from "./LogFilters.ts"
+import * as LogQueries from "./LogQueries.ts"
+import { fromRow, toRow } from "./LogRow.ts"
 
 /**
  * One request to one provider, with no header of it: only bodies and facts.
@@ -157,6 +160,18 @@ export class LogStore extends Context.Service<LogStore, {
   readonly patch: (gateway: string, id: string, patch: Patch) => Effect.Effect<Option.Option<LogEntry>>
   /** Removes the first `limit` entries in that order, or all. */
   readonly remove: (options: Selection & { readonly limit?: number | undefined }) => Effect.Effect<void>
+  /** Newest first, by place in the log instead of by page, so that it stays quick in a log of millions. */
+  readonly newest: (query: LogQueries.Query, range: LogQueries.Range) => Effect.Effect<ReadonlyArray<LogQueries.Placed>>
+  /** Sums and percentiles of a time, as a whole and in equal parts. */
+  readonly totals: (query: LogQueries.Query, period: LogQueries.Period) => Effect.Effect<LogQueries.Totals>
+  /** The entries of one event, in the order of their steps; at most 100. */
+  readonly steps: (gateway: string, eventId: string) => Effect.Effect<ReadonlyArray<LogEntry>>
+  /** Providers and models that there are entries of; at most 200 of each. */
+  readonly names: (
+    gateway: string | undefined
+  ) => Effect.Effect<{ readonly providers: ReadonlyArray<string>; readonly models: ReadonlyArray<string> }>
+  /** Hears that this process has appended since it was heard last; what other processes append is not heard. */
+  readonly subscribe: Effect.Effect<PubSub.Subscription<void>, never, Scope.Scope>
 }>()("effect-ai-gateway/local/LogStore") {}
 
 /**
@@ -174,6 +189,8 @@ export const layer = (account: string): Layer.Layer<LogStore, never, SqlClient.S
         { readonly entry: LogEntry; readonly bodies: Bodies | null; readonly cap: Cap }
       >()
       const writing = yield* Semaphore.make(1)
+      // Says only that there is something: who is slow misses repetitions, and nothing waits for them.
+      const appended = yield* PubSub.sliding<void>(1)
 
       const insert = Effect.fnUntraced(function*(entry: LogEntry, bodies: Bodies | null, cap: Cap) {
         if (cap.strategy === "STOP_INSERTING") {
@@ -220,7 +237,11 @@ export const layer = (account: string): Layer.Layer<LogStore, never, SqlClient.S
           ...LogFilters.where(sql, conditions, search)
         ])
       return LogStore.of({
-        append: (entry, bodies, cap) => Effect.asVoid(Queue.offer(queue, { entry, bodies, cap })),
+        append: (entry, bodies, cap) =>
+          Effect.andThen(
+            Queue.offer(queue, { entry, bodies, cap }),
+            Effect.asVoid(PubSub.publish(appended, undefined))
+          ),
         get: (gateway, id) => flush.pipe(Effect.andThen(find(gateway, id)), patiently, Effect.orDie),
         bodies: Effect.fnUntraced(
           function*(gateway, id) {
@@ -289,7 +310,16 @@ export const layer = (account: string): Layer.Layer<LogStore, never, SqlClient.S
           },
           patiently,
           Effect.orDie
-        )
+        ),
+        newest: (query, range) =>
+          flush.pipe(Effect.andThen(LogQueries.newest(sql, account, query, range)), patiently, Effect.orDie),
+        totals: (query, period) =>
+          flush.pipe(Effect.andThen(LogQueries.totals(sql, account, query, period)), patiently, Effect.orDie),
+        steps: (gateway, eventId) =>
+          flush.pipe(Effect.andThen(LogQueries.steps(sql, account, gateway, eventId)), patiently, Effect.orDie),
+        names: (gateway) =>
+          flush.pipe(Effect.andThen(LogQueries.names(sql, account, gateway)), patiently, Effect.orDie),
+        subscribe: PubSub.subscribe(appended)
       })
     })
   )
@@ -307,96 +337,3 @@ const order = (options: Pick<Selection, "orderBy" | "direction">) =>
   options.orderBy === "created_at" || options.orderBy === "model_type"
     ? `seq ${options.direction}`
     : `${options.orderBy} ${options.direction}, seq ${options.direction}`
-
-const Flag = Schema.Literals([0, 1])
-
-const Row = Schema.Struct({
-  id: Schema.String,
-  gateway: Schema.String,
-  created_at: Schema.Number,
-  provider: Schema.String,
-  model: Schema.String,
-  path: Schema.String,
-  duration: Schema.Number,
-  request_type: Schema.String,
-  request_content_type: Schema.NullOr(Schema.String),
-  response_content_type: Schema.NullOr(Schema.String),
-  status_code: Schema.Number,
-  success: Flag,
-  cached: Flag,
-  tokens_in: Schema.NullOr(Schema.Number),
-  tokens_out: Schema.NullOr(Schema.Number),
-  cost: Schema.NullOr(Schema.Number),
-  custom_cost: Flag,
-  metadata: Schema.NullOr(
-    Schema.fromJsonString(
-      Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Number, Schema.Boolean]))
-    )
-  ),
-  step: Schema.Number,
-  event_id: Schema.String,
-  user_agent: Schema.NullOr(Schema.String),
-  request_size: Schema.Number,
-  response_size: Schema.Number,
-  feedback: Schema.NullOr(Schema.Number),
-  score: Schema.NullOr(Schema.Number)
-})
-
-const decodeRow = Schema.decodeUnknownEffect(Row)
-
-const fromRow = (row: unknown) =>
-  Effect.map(decodeRow(row), (row): LogEntry => ({
-    id: row.id,
-    gateway: row.gateway,
-    createdAt: row.created_at,
-    provider: row.provider,
-    model: row.model,
-    path: row.path,
-    duration: row.duration,
-    requestType: row.request_type,
-    requestContentType: row.request_content_type,
-    responseContentType: row.response_content_type,
-    statusCode: row.status_code,
-    success: row.success === 1,
-    cached: row.cached === 1,
-    tokensIn: row.tokens_in,
-    tokensOut: row.tokens_out,
-    cost: row.cost,
-    customCost: row.custom_cost === 1,
-    metadata: row.metadata,
-    step: row.step,
-    eventId: row.event_id,
-    userAgent: row.user_agent,
-    requestSize: row.request_size,
-    responseSize: row.response_size,
-    feedback: row.feedback,
-    score: row.score
-  }))
-
-const toRow = (entry: LogEntry) => ({
-  id: entry.id,
-  gateway: entry.gateway,
-  created_at: entry.createdAt,
-  provider: entry.provider,
-  model: entry.model,
-  path: entry.path,
-  duration: entry.duration,
-  request_type: entry.requestType,
-  request_content_type: entry.requestContentType,
-  response_content_type: entry.responseContentType,
-  status_code: entry.statusCode,
-  success: entry.success ? 1 : 0,
-  cached: entry.cached ? 1 : 0,
-  tokens_in: entry.tokensIn,
-  tokens_out: entry.tokensOut,
-  cost: entry.cost,
-  custom_cost: entry.customCost ? 1 : 0,
-  metadata: entry.metadata === null ? null : JSON.stringify(entry.metadata),
-  step: entry.step,
-  event_id: entry.eventId,
-  user_agent: entry.userAgent,
-  request_size: entry.requestSize,
-  response_size: entry.responseSize,
-  feedback: entry.feedback,
-  score: entry.score
-})

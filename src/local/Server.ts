@@ -7,6 +7,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
@@ -26,6 +27,7 @@ import * as Envelope from "./Envelope.ts"
 import * as Faces from "./Faces.ts"
 import type { GatewayStore } from "./GatewayStore.ts"
 import { AddressUnavailable, PortInUse } from "./LocalGatewayError.ts"
+import * as LogPage from "./LogPage.ts"
 import type { LogStore } from "./LogStore.ts"
 import * as ManagementApi from "./ManagementApi.ts"
 import { Metrics } from "./Metrics.ts"
@@ -121,12 +123,25 @@ export const serve = (
   Scope.Scope | Site | GatewayStore | LogStore | ObjectStore | RouteStore | Sealing | Pipeline | WorkerScripts | Metrics
 > =>
   Effect.gen(function*() {
+    const { accountId } = yield* Site
+    const stopping = yield* Deferred.make<void>()
+    const logPage = LogPage.layer({ about: about(accountId), stopping: Deferred.await(stopping) })
     const app = yield* HttpRouter.toHttpEffect(
-      Layer.mergeAll(routes, ManagementApi.layer, WorkersApi.layer, BindingFace.layer, DataPlane.layer, TestMode.layer)
+      Layer.mergeAll(
+        routes,
+        logPage,
+        ManagementApi.layer,
+        WorkersApi.layer,
+        BindingFace.layer,
+        DataPlane.layer,
+        TestMode.layer
+      )
     )
     yield* listening.server.serve(app)
     // Runs before the server's finalizer, which interrupts what is still being answered.
     yield* Effect.addFinalizer(() => listening.drain)
+    // Open log pages would never be done.
+    yield* Effect.addFinalizer(() => Deferred.succeed(stopping, undefined))
   }).pipe(
     Effect.provideService(HttpRouter.RouterConfig, {
       // Paths are Cloudflare's, to the letter; models and file names below them are long.
@@ -186,7 +201,6 @@ const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
       Effect.map(() => HttpServerResponse.text(metrics.render(), { contentType: "text/plain; version=0.0.4" })),
       Effect.catch((error) => Effect.succeed(Faces.failure(error)))
     ))
-  yield* router.add("GET", "/", HttpServerResponse.text(about(site.accountId)))
   yield* router.add("*", "/*", (request) =>
     Effect.succeed(Faces.failure(
       Envelope.apiError(404, 7003, `Could not route to ${request.url.split("?")[0]}; GET / says what is here`)
@@ -194,7 +208,7 @@ const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
 }))
 
 /** Asked again and again by those who watch the gateway. */
-const isWatch = (url: string) => url === "/health" || url === "/metrics"
+const isWatch = (url: string) => url === "/health" || url === "/metrics" || url.startsWith("/page/")
 
 const isRouteNotFound = (error: unknown): boolean =>
   HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound"
@@ -206,5 +220,6 @@ const about = (accountId: string) =>
   /v1/${accountId}/{gateway}/{provider}/...              data plane (cf-aig-authorization: Bearer <token>)
   /v1/${accountId}/{gateway}                             universal endpoint, also over WebSocket
   ${BindingFace.prefix}/...                                       the paths of a Worker's env.AI
+  /                                                      the log page, in a browser
   /health, /metrics (Prometheus)
 `
