@@ -75,7 +75,11 @@ const entry = (i: number, at: number): readonly [LogStore.LogEntry, LogStore.Bod
     score: null
   }, {
     request: JSON.stringify({ model, messages: [{ role: "user", content: question }] }),
-    response: JSON.stringify({ choices: [{ message: { role: "assistant", content: answer } }] })
+    response: JSON.stringify(
+      failed
+        ? { error: { message: "The model is overloaded. Try again later." } }
+        : { choices: [{ message: { role: "assistant", content: answer } }] }
+    )
   }]
 }
 
@@ -87,9 +91,10 @@ const take = Effect.gen(function*() {
   const now = Date.now()
   yield* Effect.gen(function*() {
     const logs = yield* LogStore.LogStore
-    for (let i = 0; i < 640; i++) {
-      const wave = 1 + Math.sin(i / 60) / 2
-      const [one, bodies] = entry(i, now - Math.floor((640 - i) * 5500 * wave) - 1500)
+    let at = now - 4_300_000
+    for (let i = 0; at < now - 4000; i++) {
+      at += Math.floor((1 + Math.sin(at / 400_000) / 1.6) * (2000 + random() * 8000))
+      const [one, bodies] = entry(i, Math.min(at, now - 1000))
       yield* logs.append(one, bodies, { limit: 100_000, strategy: "DELETE_OLDEST" })
     }
   }).pipe(Effect.provide(LogStore.layer("0".repeat(32)).pipe(Layer.provide(Database.layer(store)))))
@@ -102,7 +107,7 @@ const take = Effect.gen(function*() {
   )
   yield* Effect.promise(async () => {
     const page = await browser.newPage({
-      viewport: { width: 1360, height: 860 },
+      viewport: { width: 1300, height: 740 },
       colorScheme: scheme === "dark" ? "dark" : "light",
       reducedMotion: "reduce"
     })

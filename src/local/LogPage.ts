@@ -75,7 +75,7 @@ export const files = (): ReadonlyArray<File> => {
     return {
       path: `${root}/${name}${extension}`,
       contentType: script,
-      text: isSource ? stripTypeScriptTypes(text) : text.replace(sourceMap, "")
+      text: bare(isSource ? stripTypeScriptTypes(text) : text)
     }
   })
   // The main file is in `node/`, which is not for browsers; the others are beside that folder.
@@ -83,7 +83,7 @@ export const files = (): ReadonlyArray<File> => {
   const theirs = litFiles.map((name): File => ({
     path: `${root}/lit-html/${name}`,
     contentType: script,
-    text: readFileSync(join(lit, name), "utf8").replace(sourceMap, "")
+    text: bare(readFileSync(join(lit, name), "utf8"))
   }))
   return [{ path: `${root}/style.css`, contentType: "text/css; charset=utf-8", text: css }, ...ours, ...theirs]
 }
@@ -98,8 +98,10 @@ const isSource = import.meta.url.endsWith(".ts")
 
 const extension = isSource ? ".ts" : ".js"
 
-/** The maps are not served. */
-const sourceMap = /^\/\/# sourceMappingURL=.*$/m
+/** Without the documentation and the erased types' blanks, and without the name of a map, which is not served. */
+const bare = (text: string) =>
+  text.replace(/^\/\*\*(?! *\n \* @license)[^]*?\*\/\n|^\/\/# sourceMappingURL=.*$/gm, "").replace(/[ \t]+$/gm, "")
+    .replace(/\n{2,}/g, "\n")
 
 const importMap = JSON.stringify({
   imports: { "lit-html": `${root}/lit-html/lit-html.js`, "lit-html/": `${root}/lit-html/` }

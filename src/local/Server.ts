@@ -128,8 +128,9 @@ export const serve = (
     const logPage = LogPage.layer({ about: about(accountId), stopping: Deferred.await(stopping) })
     const app = yield* HttpRouter.toHttpEffect(
       Layer.mergeAll(
-        routes,
+        // Before the routes, whose last one would take `/` as well.
         logPage,
+        routes,
         ManagementApi.layer,
         WorkersApi.layer,
         BindingFace.layer,

@@ -47,15 +47,16 @@ describe("a database of before", () => {
   it.effect("keeps its logs, bodies, counts and caps, and takes costs that nobody knows", () =>
     Effect.gen(function*() {
       const file = yield* temporaryFile
-      yield* withLogs(file, (logs) => logs.append(entry, { request: "q", response: "a" }, cap))
+      const first: LogStore.LogEntry = { ...entry, metadata: { user: "u-1" } }
+      yield* withLogs(file, (logs) => logs.append(first, { request: "q", response: "a" }, cap))
       // As the third migration left it.
       const old = new DatabaseSync(file)
       old.exec(
-        "DELETE FROM migrations WHERE migration_id > 3; DROP TABLE cache; DROP TABLE cache_size; DROP TABLE limit_counts"
+        "DELETE FROM migrations WHERE migration_id > 3; DROP TABLE cache; DROP TABLE cache_size; DROP TABLE limit_counts; DROP TABLE log_labels"
       )
       const table = String(old.prepare("SELECT sql FROM sqlite_master WHERE name = 'logs'").get()?.["sql"])
       const triggers = old.prepare(
-        "SELECT sql FROM sqlite_master WHERE tbl_name = 'logs' AND type != 'table' AND sql IS NOT NULL"
+        "SELECT sql FROM sqlite_master WHERE name IN ('logs_newest', 'logs_added', 'logs_removed')"
       ).all()
       const before = table.replace(/"?logs"?/, "logs_before").replace("cost REAL", "cost REAL NOT NULL")
       old.exec(
@@ -66,7 +67,9 @@ describe("a database of before", () => {
 
       yield* withLogs(file, (logs) =>
         Effect.gen(function*() {
-          assert.deepStrictEqual(yield* logs.get("gw", "1"), Option.some(entry))
+          assert.deepStrictEqual(yield* logs.get("gw", "1"), Option.some(first))
+          const labelled = yield* logs.newest({ label: { key: "user", value: "u-1" } }, { limit: 1 })
+          assert.deepStrictEqual(labelled.map(({ entry }) => entry), [first])
           assert.deepStrictEqual(yield* logs.bodies("gw", "1"), Option.some({ request: "q", response: "a" }))
           for (const id of ["2", "3"]) yield* logs.append({ ...entry, id, cost: null }, null, cap)
           const { entries, total } = yield* logs.list({

@@ -43,7 +43,7 @@ const content = ({ bodies, entry, steps }: wire.Log, at: address.Address): Templ
       ${figure("Tokens out", format.tokens(entry.tokensOut))}
       ${figure("Cost", `${format.dollars(entry.cost)}${entry.customCost ? " (custom)" : ""}`)}
       ${figure("Latency", format.millis(entry.duration))}
-      ${figure("Cache", entry.cached ? "HIT" : "not from cache")}
+      ${figure("Cache", entry.cached ? "HIT" : "no hit")}
     </dl>
     ${
     bodies === null
@@ -83,7 +83,7 @@ const content = ({ bodies, entry, steps }: wire.Log, at: address.Address): Templ
       ${fact("Response", `${entry.responseContentType ?? "no content type"}, ${format.bytes(entry.responseSize)}`)}
       ${fact("Step", String(entry.step))}
       ${fact("User agent", entry.userAgent ?? "–")}
-      ${fact("Feedback", entry.feedback === 1 ? "👍 up" : entry.feedback === -1 ? "👎 down" : "none")}
+      ${fact("Feedback", entry.feedback === 1 ? "thumbs up" : entry.feedback === -1 ? "thumbs down" : "none")}
       ${entry.score === null ? nothing : fact("Score", String(entry.score))}
       ${fact("Log id", entry.id)}
       ${fact("Event id", entry.eventId)}

@@ -66,10 +66,10 @@ export const status = ({ statusCode, success }: wire.Entry): TemplateResult =>
 export const badges = ({ cached, feedback, step }: wire.Entry): TemplateResult =>
   html`${cached ? html`<span class="badge good">HIT</span>` : nothing}${
     step > 0 ? html`<span class="badge warm">step ${step}</span>` : nothing
-  }${feedback === 1 ? thumb("up", "👍") : feedback === -1 ? thumb("down", "👎") : nothing}`
+  }${feedback === 1 ? thumb("up", "+1", "good") : feedback === -1 ? thumb("down", "−1", "warm") : nothing}`
 
-const thumb = (name: string, sign: string) =>
-  html`<span class="badge" role="img" aria-label=${`thumbs ${name}`}>${sign}</span>`
+const thumb = (name: string, sign: string, colour: string) =>
+  html`<span class=${`badge ${colour}`} role="img" aria-label=${`feedback: thumbs ${name}`}>${sign}</span>`
 
 const row = (entry: wire.Row, at: address.Address, isFresh: boolean, open: (entry: wire.Entry) => void) => {
   const isOpen = at.open?.id === entry.id
