@@ -290,6 +290,36 @@ const columns: { readonly [key in Exclude<RecordedKey, "metadata.key" | "metadat
   user_agent: "user_agent"
 }
 
+/**
+ * Whether the metadata has a label of this name, of this value, or of both.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const hasLabel = (
+  sql: SqlClient.SqlClient,
+  label: { readonly key?: string | undefined; readonly value?: string | undefined }
+): Statement.Fragment =>
+  sql`EXISTS (SELECT 1 FROM json_each(logs.metadata) AS label WHERE ${
+    sql.and([
+      ...(label.key === undefined ? [] : [keyIs(sql, "eq", label.key)]),
+      ...(label.value === undefined ? [] : [labelIs(sql, "eq", label.value)])
+    ])
+  })`
+
+/**
+ * The labels of this value in the table `log_labels`, whose texts SQLite made; a number is found however it is written.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const labelled = (sql: SqlClient.SqlClient, value: string | number | boolean): Statement.Fragment => {
+  const number = typeof value === "number" ? value : asNumber(value)
+  return number === undefined
+    ? sql`value = ${String(value)}`
+    : sql`value IN (${String(value)}, CAST(json_extract(${JSON.stringify(number)}, '$') AS TEXT))`
+}
+
 /** A value of metadata as text, so that a query, which has texts only, finds numbers and booleans. */
 const labelText = "CASE label.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(label.value AS TEXT) END"
 
@@ -305,7 +335,13 @@ const clause = (sql: SqlClient.SqlClient, { key, operator, values }: Condition):
         values.map((value) => key === "metadata.key" ? keyIs(sql, operator, value) : labelIs(sql, operator, value))
       )
     })`
-    return operator === "neq" ? sql`NOT ${found}` : found
+    if (operator === "neq") return sql`NOT ${found}`
+    // Their table knows at once which entries may have a value.
+    return key === "metadata.value" && operator === "eq"
+      ? sql`(seq IN (SELECT seq FROM log_labels WHERE ${
+        sql.or(values.map((value) => labelled(sql, value ?? "")))
+      }) AND ${found})`
+      : found
   }
   const column = sql.literal(columns[key])
   const isText = LogFilter.keys[key] === "text"

@@ -5,10 +5,10 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type * as SqlClient from "effect/unstable/sql/SqlClient"
 import type { SqlError } from "effect/unstable/sql/SqlError"
 import type * as Statement from "effect/unstable/sql/Statement"
+import * as LogFilters from "./LogFilters.ts"
 import { fromRow } from "./LogRow.ts"
 import type { LogEntry } from "./LogStore.ts"
 
@@ -114,30 +114,35 @@ type Sql = SqlClient.SqlClient
 export const newest = (sql: Sql, account: string, query: Query, range: Range) =>
   Effect.gen(function*() {
     const { key, value } = query.label ?? {}
-    // With its key, the labels' index has the order of the log.
-    if (key !== undefined) {
-      const label = sql.and([
-        sql`label.key = ${key}`,
-        ...(value === undefined ? [] : [valueIs(sql, "label.value", value)]),
-        ...rangeOf(sql, "label.seq", range)
-      ])
+    const isLabelled = key !== undefined || value !== undefined
+    const labels = sql.and([
+      sql`1`,
+      ...(key === undefined ? [] : [sql`key = ${key}`]),
+      ...(value === undefined ? [] : [LogFilters.labelled(sql, value)])
+    ])
+    const isRare = isLabelled &&
+      (yield* sql`SELECT 1 FROM log_labels WHERE ${labels} LIMIT ${fewLabels}`).length < fewLabels
+    const isAlone = query.model === undefined && query.provider === undefined && query.status === undefined &&
+      query.cached === undefined
+    // With their key, the index of the labels has the order of the log.
+    if (key !== undefined && (isRare || isAlone)) {
       return yield* placed(
-        yield* sql`SELECT logs.* FROM log_labels AS label CROSS JOIN logs ON logs.seq = label.seq
-          WHERE ${label} AND ${sql.and(where(sql, account, { ...query, label: undefined }))}
-          ORDER BY label.seq DESC LIMIT ${range.limit}`
+        yield* sql`SELECT logs.* FROM log_labels CROSS JOIN logs ON logs.seq = log_labels.seq
+          WHERE ${labels} AND ${sql.and([...where(sql, account, query), ...rangeOf(sql, "log_labels.seq", range)])}
+          ORDER BY log_labels.seq DESC LIMIT ${range.limit}`
       )
     }
     // The indexes begin with the gateway, so that of several is asked one by one.
     const gateways = query.gateway === undefined ? yield* gatewaysOf(sql, account) : [query.gateway]
     const found = yield* Effect.forEach(gateways, (gateway) =>
       sql<Place>`SELECT * FROM logs WHERE ${
-        sql.and([...where(sql, account, { ...query, gateway }), ...rangeOf(sql, "seq", range)])
+        sql.and([
+          ...where(sql, account, { ...query, gateway }),
+          ...rangeOf(sql, "seq", range),
+          ...(isRare ? [sql`seq IN (SELECT seq FROM log_labels WHERE ${labels})`] : [])
+        ])
       } ORDER BY seq DESC LIMIT ${range.limit}`)
-    return yield* placed(
-      found.flat().sort((a, b) =>
-        b.seq - a.seq
-      ).slice(0, range.limit)
-    )
+    return yield* placed(found.flat().sort((a, b) => b.seq - a.seq).slice(0, range.limit))
   })
 
 /** Sums over a period; the event loop gets its turn after each part. */
@@ -148,22 +153,24 @@ export const totals = (sql: Sql, account: string, query: Query, period: Period) 
     const width = Math.max(1, Math.ceil((period.to - from) / period.parts))
     const filters = sql.and(where(sql, account, query))
     const within = (a: number, b: number) => sql`${filters} AND created_at >= ${a} AND created_at < ${b}`
+    const latencies = (time: Statement.Fragment, n: number) =>
+      sql<Pick<Sums, "p50" | "p95">>`SELECT ${sql.literal(percentiles)} FROM (
+        SELECT duration, row_number() OVER (ORDER BY duration) AS rank FROM (
+          SELECT duration FROM logs INDEXED BY logs_time WHERE ${time}
+          ${n <= percentileLimit ? sql`` : sql`ORDER BY created_at DESC LIMIT ${percentileLimit}`})
+      ) CROSS JOIN (SELECT ${Math.min(n, percentileLimit)} AS n)`
     const parts: Array<Totals["parts"][number]> = []
     for (let start = from; start < period.to; start += width) {
-      const [sums = none] = yield* sql<Sums>`SELECT ${sql.literal(sumsOf)} FROM (
-        SELECT *, row_number() OVER (ORDER BY duration) AS rank, count(*) OVER () AS n
-        FROM logs INDEXED BY logs_time WHERE ${within(start, Math.min(start + width, period.to))})`
-      parts.push({ from: start, ...sums })
+      const time = within(start, Math.min(start + width, period.to))
+      const [sums = none] = yield* sql<Omit<Sums, "p50" | "p95">>`SELECT ${sql.literal(sumsOf)}
+        FROM logs INDEXED BY logs_time WHERE ${time}`
+      const [latency = none] = sums.requests === 0 ? [] : yield* latencies(time, sums.requests)
+      parts.push({ from: start, ...sums, p50: latency.p50, p95: latency.p95 })
       yield* Effect.yieldNow
     }
     const sum = (field: Exclude<keyof Sums, "p50" | "p95">) => parts.reduce((n, part) => n + part[field], 0)
     const requests = sum("requests")
-    const isAll = requests <= percentileLimit
-    const [latency = none] = requests === 0 ? [] : yield* sql<Pick<Sums, "p50" | "p95">>`
-      SELECT ${sql.literal(percentiles)} FROM (
-        SELECT duration, row_number() OVER (ORDER BY duration) AS rank, count(*) OVER () AS n FROM (
-          SELECT duration FROM logs INDEXED BY logs_time WHERE ${within(from, period.to)}
-          ${isAll ? sql`` : sql`ORDER BY created_at DESC LIMIT ${percentileLimit}`}))`
+    const [latency = none] = requests === 0 ? [] : yield* latencies(within(from, period.to), requests)
     return {
       from,
       to: period.to,
@@ -215,6 +222,9 @@ type Place = { readonly seq: number }
 
 const namesLimit = 200
 
+/** So many are found one by one; of more, the newest entries have some soon. */
+const fewLabels = 5000
+
 const none: Sums = {
   requests: 0,
   failures: 0,
@@ -231,8 +241,7 @@ const percentiles = [50, 95].map((p) => `max(CASE WHEN rank = (n * ${p} + 99) / 
   .join(", ")
 
 const sumsOf = `count(*) AS requests, coalesce(sum(1 - success), 0) AS failures, coalesce(sum(cached), 0) AS cached,
-  coalesce(sum(tokens_in), 0) AS tokensIn, coalesce(sum(tokens_out), 0) AS tokensOut, coalesce(sum(cost), 0) AS cost,
-  ${percentiles}`
+  coalesce(sum(tokens_in), 0) AS tokensIn, coalesce(sum(tokens_out), 0) AS tokensOut, coalesce(sum(cost), 0) AS cost`
 
 const placed = (rows: ReadonlyArray<object>) =>
   Effect.forEach(rows, (row) => Effect.map(fromRow(row), (entry): Placed => ({ place: placeOf(row), entry })))
@@ -273,26 +282,6 @@ const where = (sql: Sql, account: string, query: Query): ReadonlyArray<Statement
         ...(status >= 200 && status < 300 ? [] : [sql`success = 0`])
       ]),
     ...(cached === undefined ? [] : [sql`cached = ${cached ? 1 : 0}`]),
-    ...(label?.key === undefined && label?.value === undefined ? [] : [
-      sql`seq IN (SELECT seq FROM log_labels WHERE ${
-        sql.and([
-          ...(label.key === undefined ? [] : [sql`key = ${label.key}`]),
-          ...(label.value === undefined ? [] : [valueIs(sql, "value", label.value)])
-        ])
-      })`
-    ])
+    ...(label?.key === undefined && label?.value === undefined ? [] : [LogFilters.hasLabel(sql, label)])
   ]
-}
-
-/** A number is found however it is written: 1.50 is 1.5. */
-const valueIs = (sql: Sql, column: string, value: string): Statement.Fragment => {
-  const number = Option.liftPredicate(value, (text) => /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(text)).pipe(
-    Option.map(Number),
-    Option.filter(Number.isFinite),
-    Option.getOrUndefined
-  )
-  return number === undefined
-    ? sql`${sql.literal(column)} = ${value}`
-    // SQLite's own way from JSON to text, which is how the label was stored.
-    : sql`${sql.literal(column)} IN (${value}, CAST(json_extract(${JSON.stringify(number)}, '$') AS TEXT))`
 }

@@ -128,6 +128,7 @@ describe.skipIf(executablePath === undefined)("the log page in a browser", () =>
         yield* when(() => page.getByRole("button", { name: "Clear" }).click())
         yield* countIs(page, 4)
         yield* when(() => filter(page, "Metadata key").fill("user"))
+        yield* when(() => page.waitForFunction(() => location.search === "?key=user"))
         yield* when(() => filter(page, "Metadata value").fill("u-2"))
         yield* countIs(page, 2)
         yield* when(() => page.getByRole("button", { name: "15 min" }).click())
@@ -272,6 +273,7 @@ describe.skipIf(executablePath === undefined)("the log page in a browser", () =>
         yield* countIs(page, 1)
         yield* when(() => rows(page).first().getByRole("link").click())
         yield* when(() => page.getByText("Facts").waitFor())
+        yield* when(() => page.waitForFunction(() => document.querySelector(".card .value")?.textContent === "1"))
         const snapshot = yield* when(() => page.locator("body").ariaSnapshot())
         for (
           const wanted of [
