@@ -107,7 +107,7 @@ const take = Effect.gen(function*() {
   )
   yield* Effect.promise(async () => {
     const page = await browser.newPage({
-      viewport: { width: 1300, height: 740 },
+      viewport: { width: 1240, height: 700 },
       colorScheme: scheme === "dark" ? "dark" : "light",
       reducedMotion: "reduce"
     })

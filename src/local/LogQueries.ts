@@ -153,12 +153,15 @@ export const totals = (sql: Sql, account: string, query: Query, period: Period) 
     const width = Math.max(1, Math.ceil((period.to - from) / period.parts))
     const filters = sql.and(where(sql, account, query))
     const within = (a: number, b: number) => sql`${filters} AND created_at >= ${a} AND created_at < ${b}`
-    const latencies = (time: Statement.Fragment, n: number) =>
-      sql<Pick<Sums, "p50" | "p95">>`SELECT ${sql.literal(percentiles)} FROM (
+    const latencies = (time: Statement.Fragment, requests: number) => {
+      const n = Math.min(requests, percentileLimit)
+      // The nearest rank.
+      const at = (percent: number) => sql`max(CASE WHEN rank = ${Math.ceil(n * percent / 100)} THEN duration END)`
+      return sql<Pick<Sums, "p50" | "p95">>`SELECT ${at(50)} AS p50, ${at(95)} AS p95 FROM (
         SELECT duration, row_number() OVER (ORDER BY duration) AS rank FROM (
           SELECT duration FROM logs INDEXED BY logs_time WHERE ${time}
-          ${n <= percentileLimit ? sql`` : sql`ORDER BY created_at DESC LIMIT ${percentileLimit}`})
-      ) CROSS JOIN (SELECT ${Math.min(n, percentileLimit)} AS n)`
+          ${requests <= percentileLimit ? sql`` : sql`ORDER BY created_at DESC LIMIT ${percentileLimit}`}))`
+    }
     const parts: Array<Totals["parts"][number]> = []
     for (let start = from; start < period.to; start += width) {
       const time = within(start, Math.min(start + width, period.to))
@@ -235,10 +238,6 @@ const none: Sums = {
   p50: null,
   p95: null
 }
-
-/** The nearest rank, in integers: of n entries the one at ceil(n * p / 100). */
-const percentiles = [50, 95].map((p) => `max(CASE WHEN rank = (n * ${p} + 99) / 100 THEN duration END) AS p${p}`)
-  .join(", ")
 
 const sumsOf = `count(*) AS requests, coalesce(sum(1 - success), 0) AS failures, coalesce(sum(cached), 0) AS cached,
   coalesce(sum(tokens_in), 0) AS tokensIn, coalesce(sum(tokens_out), 0) AS tokensOut, coalesce(sum(cost), 0) AS cost`

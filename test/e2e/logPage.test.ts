@@ -138,7 +138,7 @@ describe.skipIf(executablePath === undefined)("the log page in a browser", () =>
         yield* ask(gateway, "three", { user: "u-1" })
         yield* ask(gateway, "four", { user: "u-2" })
         yield* countIs(page, 3)
-        const other = yield* when(() => page.context().newPage())
+        const other = yield* when(() => browser.newPage())
         yield* when(() => other.goto(address.href))
         yield* countIs(other, 3)
         assert.strictEqual(yield* when(() => filter(other, "Metadata value").inputValue()), "u-2")

@@ -57,7 +57,7 @@ export const cards = (totals: wire.Totals): TemplateResult => {
     card(
       "Cost",
       format.dollars(whole.cost),
-      whole.requests === 0 ? "estimated" : `${format.dollars(whole.cost / whole.requests)} per request, estimated`,
+      whole.requests === 0 ? "estimated" : `≈ ${format.dollars(whole.cost / whole.requests)} per request`,
       chart(totals, "Cost over time", [{ className: "bar", of: (part) => part.cost }], format.dollars)
     )
   }
