@@ -219,6 +219,29 @@ describe("the log page's queries", () => {
         assert.strictEqual(yield* found("u3"), 0)
       })))
 
+  it.live("find the entries of a label that nearly all have, by any of its filters", () =>
+    withEntries(
+      Array.from({ length: 5200 }, (_, i) => ({
+        ...base,
+        id: String(i),
+        gateway: i % 2 === 0 ? "a" : "b",
+        model: i === 70 ? "rare" : "m1",
+        metadata: { tier: i % 100 === 1 ? "free" : "pro" }
+      })),
+      (logs) =>
+        Effect.gen(function*() {
+          const found = (query: LogQueries.Query) =>
+            Effect.map(logs.newest(query, { limit: 3 }), (_) => _.map(({ entry }) => entry.id))
+          const newest = ["5199", "5198", "5197"]
+          assert.deepStrictEqual(yield* found({ label: { value: "pro" } }), newest)
+          assert.deepStrictEqual(yield* found({ label: { key: "tier", value: "pro" } }), newest)
+          assert.deepStrictEqual(yield* found({ label: { key: "tier" }, cached: false }), newest)
+          assert.deepStrictEqual(yield* found({ label: { key: "tier", value: "pro" }, model: "rare" }), ["70"])
+          assert.deepStrictEqual(yield* found({ label: { key: "tier", value: "free" } }), ["5101", "5001", "4901"])
+          assert.deepStrictEqual(yield* found({ label: { value: "pro" }, gateway: "b" }), ["5199", "5197", "5195"])
+        })
+    ))
+
   it.effect("search a log of millions by its indexes, never row by row", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
