@@ -23,6 +23,7 @@ import { userError, wrong } from "./cliError.ts"
 import { command as importCommand } from "./cliImport.ts"
 import * as LocalGateway from "./local/LocalGateway.ts"
 import type { Reason } from "./local/LocalGatewayError.ts"
+import * as RedisConnection from "./local/RedisConnection.ts"
 import { oneLine } from "./resource/readGateway.ts"
 
 const flags = {
@@ -53,6 +54,13 @@ const flags = {
     Flag.withMetavar("MIB"),
     Flag.withDefault("256"),
     Flag.withDescription("Size of all cached answers in MiB; the least recently used make room")
+  ),
+  redis: Flag.Redacted("redis").pipe(
+    Flag.withMetavar("URL"),
+    Flag.optional,
+    Flag.withDescription(
+      "Redis for cache and limits, redis://HOST:PORT or rediss://..., so that several processes are one gateway"
+    )
   ),
   upstream: Flag.String("upstream").pipe(
     Flag.withMetavar("PROVIDER=URL|live|simulated"),
@@ -111,6 +119,7 @@ const local = Command.make("local", flags, (options) =>
       accountId: options.account,
       token: Option.getOrUndefined(options.token),
       cacheLimit: Number(options.cacheLimit) * 1024 * 1024,
+      redis: Option.getOrUndefined(options.redis),
       record: Option.getOrUndefined(options.record),
       replay: Option.getOrUndefined(options.replay),
       allowPrivateUpstreams: options.allowPrivateUpstreams,
@@ -120,6 +129,7 @@ const local = Command.make("local", flags, (options) =>
     // Whoever gave the token has it; a log that keeps this output must not.
     const token = Option.isSome(options.token) ? undefined : Redacted.value(gateway.token)
     yield* Console.log(options.json ? readyLine(gateway, token) : welcome(gateway, options, token))
+    yield* Console.log(options.json ? readyLine(gateway, token) : welcome(gateway, placesOf(options), token))
     return yield* Effect.never
   }).pipe(Effect.scoped)).pipe(
     Command.withDescription("Run an AI Gateway on this machine: management API, data plane and AI binding on one port")
@@ -140,6 +150,15 @@ const welcome = (
   { offline, store }: { readonly offline: boolean; readonly store: string },
   token: string | undefined
 ) => {
+/** Redis' URL may have a password in it; its address has none. */
+const placesOf = (options: { readonly store: string; readonly redis: Option.Option<Redacted.Redacted<string>> }) =>
+  Option.match(options.redis, {
+    onNone: () => options.store,
+    onSome: (url) =>
+      `${options.store}\n  redis    ${RedisConnection.target(Redacted.value(url))?.address}, cache and limits`
+  })
+
+const welcome = ({ accountId, url }: Gateway, store: string, token: string | undefined) => {
   const bearer = (header: string) => token === undefined ? `"${header}: Bearer $TOKEN"` : `'${header}: Bearer ${token}'`
   return `The local AI gateway is ready. ${
     offline
@@ -175,14 +194,21 @@ const flagOf: { readonly [option: string]: string } = {
   store: "--store",
   accountId: "--account",
   token: "--token",
+  redis: "--redis",
   record: "--record",
   replay: "--replay"
 }
 
+const flagOfFailure = {
+  StoreUnavailable: "--store",
+  RedisUnavailable: "--redis",
+  PortInUse: "--port",
+  AddressUnavailable: "--host"
+} satisfies { readonly [Tag in Exclude<Reason["_tag"], "InvalidOption">]: string }
+
 const failed = (reason: Reason) => {
   if (reason._tag !== "InvalidOption") {
-    const flag = reason._tag === "StoreUnavailable" ? "--store" : reason._tag === "PortInUse" ? "--port" : "--host"
-    return userError(`${reason.message} (${flag})`)
+    return userError(`${reason.message} (${flagOfFailure[reason._tag]})`)
   }
   const provider = /^upstreams\.(.*)$/.exec(reason.option)?.[1]
   return provider === undefined

@@ -138,7 +138,7 @@ export const make = Effect.gen(function*() {
 
     // a
     // What a provider has answered that is off now stays where it is.
-    const plan = denied !== undefined ? undefined : Cache.plan(
+    const planned = denied !== undefined ? undefined : Cache.plan(
       gateway,
       options.cache ?? {},
       // The unified endpoint's answer is in another format than the provider's own, and a custom provider may move.
@@ -159,6 +159,8 @@ export const make = Effect.gen(function*() {
           yield* Effect.provideContext(Credentials.exist(credentials), stores)
         )._tag !== "Simulated"
     const hit = isStale ? undefined : found
+    const plan = yield* Cache.versioned(cache, planned, gateway)
+    const hit = Option.getOrUndefined(yield* Cache.find(cache, plan))
 
     const report = Effect.fnUntraced(function*(evaluation: Guardrails.Evaluation) {
       if (!(options.collectLog ?? Gateway.collectsLogs(gateway))) return

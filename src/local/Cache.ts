@@ -69,7 +69,8 @@ export const read = (raw: { readonly [Name in keyof Wanted]: unknown }): Wanted 
 }
 
 /**
- * The plan of a step; undefined where caching is not in play.
+ * The plan of a step as it is before the store has said under which version, see {@link versioned}; undefined where caching
+ * is not in play.
  *
  * @category constructors
  * @since 0.1.0
@@ -94,6 +95,22 @@ export const plan = (
     version: gateway.modifiedAt
   }
 }
+
+/**
+ * The plan under the version that the store has for the gateway now, where answers are to be found under one only.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const versioned = (
+  store: CacheStore["Service"],
+  plan: Plan | undefined,
+  gateway: Gateway
+): Effect.Effect<Plan | undefined> =>
+  plan?.used !== true || plan.key.version === undefined
+    ? Effect.succeed(plan)
+    : Effect.map(store.versionOf(gateway), (version) =>
+      version === undefined ? { ...plan, used: false } : { ...plan, version, key: { ...plan.key, version } })
 
 /**
  * The cached answer of a plan.

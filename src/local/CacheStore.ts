@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SqlClient from "effect/unstable/sql/SqlClient"
 import { patiently } from "./Database.ts"
+import type { Gateway } from "./Gateway.ts"
 
 /**
  * @category models
@@ -46,6 +47,8 @@ export interface Key {
  * @since 0.1.0
  */
 export class CacheStore extends Context.Service<CacheStore, {
+  /** What answers are stored and found under, another one after each update of the gateway; undefined when nobody knows. */
+  readonly versionOf: (gateway: Pick<Gateway, "id" | "modifiedAt">) => Effect.Effect<number | undefined>
   readonly get: (key: Key) => Effect.Effect<Option.Option<Entry>>
   /** Replaces what is there; `ttl` in milliseconds. An answer larger than the whole cache is not kept. */
   readonly put: (key: Key, entry: Entry, ttl: number) => Effect.Effect<void>
@@ -103,6 +106,7 @@ export const layer = (
       })
 
       return CacheStore.of({
+        versionOf: ({ modifiedAt }) => Effect.succeed(modifiedAt),
         get: Effect.fnUntraced(
           function*({ gateway, key, version }) {
             const now = yield* Clock.currentTimeMillis
@@ -155,6 +159,7 @@ export const layerMemory = ({ limit }: Options): Layer.Layer<CacheStore> =>
     const timed = <A>(f: (now: number) => A) => Effect.map(Clock.currentTimeMillis, f)
 
     return CacheStore.of({
+      versionOf: ({ modifiedAt }) => Effect.succeed(modifiedAt),
       get: (key) =>
         timed((now) => {
           const name = nameOf(key)

@@ -1,6 +1,9 @@
 /**
  * Forgets what other stores know of a gateway when the gateway is deleted, or updated under `cache_invalidate_on_update`.
  *
+ * Twice: before the change, so that a store that is out of reach leaves the gateway as it was, and the request can be made
+ * again; and after it, for what was answered in between.
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
@@ -25,16 +28,14 @@ export const layer: Layer.Layer<GatewayStore, never, GatewayStore | CacheStore |
     return GatewayStore.of({
       ...gateways,
       replace: (id, settings) =>
-        Effect.tap(
+        around(
           gateways.replace(id, settings),
-          (replaced) =>
-            Option.isSome(replaced) && settings["cache_invalidate_on_update"] === true ? cache.clear(id) : Effect.void
+          settings["cache_invalidate_on_update"] === true ? cache.clear(id) : Effect.void
         ),
-      remove: (id) =>
-        Effect.tap(
-          gateways.remove(id),
-          (removed) => Option.isSome(removed) ? Effect.andThen(cache.clear(id), limits.clear(id)) : Effect.void
-        )
+      remove: (id) => around(gateways.remove(id), Effect.andThen(cache.clear(id), limits.clear(id)))
     })
   })
 )
+
+const around = <A>(change: Effect.Effect<Option.Option<A>>, clear: Effect.Effect<void>) =>
+  Effect.tap(Effect.andThen(clear, change), (changed) => Option.isSome(changed) ? clear : Effect.void)

@@ -32,6 +32,9 @@ import * as Pipeline from "./Pipeline.ts"
 import * as Providers from "./Providers.ts"
 import * as RateLimitStore from "./RateLimitStore.ts"
 import * as Recording from "./Recording.ts"
+import * as RedisCacheStore from "./RedisCacheStore.ts"
+import * as RedisConnection from "./RedisConnection.ts"
+import * as RedisRateLimitStore from "./RedisRateLimitStore.ts"
 import * as RouteStore from "./RouteStore.ts"
 import * as Sealing from "./Sealing.ts"
 import * as Server from "./Server.ts"
@@ -78,6 +81,11 @@ export interface Options {
   readonly clientTimeout?: Duration.Input | undefined
   /** Most bytes of cached answers, 256 MiB by default; those not used for longest give way. */
   readonly cacheLimit?: number | undefined
+  /**
+   * `redis://` or `rediss://` URL of the Redis in which cached answers and the counters of limits are, in place of the
+   * store: several processes on it are one gateway. `cacheLimit` is then for all of an account together.
+   */
+  readonly redis?: Redacted.Redacted<string> | string | undefined
   /** Directory into which the answers of real providers are written; not together with `replay`. */
   readonly record?: string | undefined
   /** Directory of such answers, which are given in place of the providers'. */
@@ -116,6 +124,7 @@ export const make = (
     const { accountId, bodyLimit, cacheLimit, clientTimeout, host, pause, port, store, upstreams } = yield* decode(
       options
     )
+    const { accountId, bodyLimit, cacheLimit, host, pause, port, redis, store, upstreams } = yield* decode(options)
     if (options.record !== undefined && options.replay !== undefined) {
       return yield* refuse("record", options.record, "no record together with replay")
     }
@@ -139,7 +148,7 @@ export const make = (
       Layer.mergeAll(
         Invalidation.layer.pipe(
           Layer.provide(GatewayStore.layer(accountId)),
-          Layer.provideMerge(cacheAndLimits(store, accountId, cacheLimit))
+          Layer.provideMerge(cacheAndLimits(store, accountId, cacheLimit, redis))
         ),
         LogStore.layer(accountId),
         ObjectStore.layer(accountId),
@@ -215,8 +224,20 @@ export const layerTestWith = (
 export const layerTest: Layer.Layer<LocalGateway | TestMode.TestMode, LocalGatewayError> = layerTestWith()
 
 /** What lives and dies with the process needs no database. */
-const cacheAndLimits = (store: string, account: string, limit: number) =>
-  store === Database.memory
+const cacheAndLimits = (store: string, account: string, limit: number, redis: RedisConnection.Target | undefined) =>
+  redis !== undefined
+    // A connection each: no limit waits behind a large answer.
+    ? Layer.mergeAll(
+      Layer.provide(
+        RedisCacheStore.layer(account, { limit }),
+        RedisConnection.layer(redis, { consequence: "nothing is cached meanwhile" })
+      ),
+      Layer.provide(
+        RedisRateLimitStore.layer(account),
+        RedisConnection.layer(redis, { consequence: "requests that a limit applies to are refused meanwhile" })
+      )
+    )
+    : store === Database.memory
     ? Layer.mergeAll(CacheStore.layerMemory({ limit }), RateLimitStore.layerMemory)
     : Layer.mergeAll(CacheStore.layer(account, { limit }), RateLimitStore.layer(account))
 
@@ -233,6 +254,7 @@ const decode = (options: Options): Effect.Effect<
       | "replay"
       | "guardrails"
       | "dlpProfiles"
+      | "redis"
     >
   > & {
     readonly host: string
@@ -241,6 +263,7 @@ const decode = (options: Options): Effect.Effect<
     readonly accountId: string
     readonly bodyLimit: number
     readonly cacheLimit: number
+    readonly redis: RedisConnection.Target | undefined
     readonly upstreams: ReadonlyMap<string, string>
     readonly pause: Duration.Duration
     readonly clientTimeout: Duration.Duration
@@ -276,6 +299,13 @@ const decode = (options: Options): Effect.Effect<
     if (!Number.isInteger(cacheLimit) || cacheLimit < 0) {
       return yield* refuse("cacheLimit", String(cacheLimit), "a number of bytes, or 0 for no cache")
     }
+    const redis = options.redis === undefined
+      ? undefined
+      : RedisConnection.target(Redacted.isRedacted(options.redis) ? Redacted.value(options.redis) : options.redis)
+    if (redis === undefined && options.redis !== undefined) {
+      // Whatever it is, there may be a password in it.
+      return yield* refuse("redis", "<redacted>", RedisConnection.forms)
+    }
     const upstreams = new Map<string, string>()
     for (const [provider, url] of Object.entries(options.upstreams ?? {})) {
       const option = `upstreams.${provider}`
@@ -308,6 +338,7 @@ const decode = (options: Options): Effect.Effect<
       accountId,
       bodyLimit,
       cacheLimit,
+      redis,
       upstreams,
       pause: Duration.fromInputUnsafe(options.pause ?? "20 millis"),
       clientTimeout: Duration.fromInputUnsafe(options.clientTimeout ?? "5 minutes")

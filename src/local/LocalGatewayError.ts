@@ -82,10 +82,33 @@ export class StoreUnavailable
 }
 
 /**
+ * Redis cannot be reached, refuses, or does not answer.
+ *
  * @category errors
  * @since 0.1.0
  */
-export const Reason = Schema.Union([InvalidOption, PortInUse, AddressUnavailable, StoreUnavailable])
+export class RedisUnavailable
+  extends Schema.TaggedError<RedisUnavailable>("effect-ai-gateway/local/RedisUnavailable")("RedisUnavailable", {
+    /** Host and port, never a password. */
+    address: Schema.String,
+    cause: Schema.Defect()
+  })
+{
+  /** What the network or Redis said. */
+  get why(): string {
+    return said(this.cause)
+  }
+  override get message(): string {
+    return `cannot use Redis at ${this.address} (${this.why}): check that a Redis server, 5 or newer, listens there and` +
+      " takes this user, password and database"
+  }
+}
+
+/**
+ * @category errors
+ * @since 0.1.0
+ */
+export const Reason = Schema.Union([InvalidOption, PortInUse, AddressUnavailable, StoreUnavailable, RedisUnavailable])
 
 /**
  * @category errors
@@ -107,3 +130,13 @@ export class LocalGatewayError extends Schema.TaggedError<LocalGatewayError>("ef
     return `The local gateway did not start: ${this.reason.message}`
   }
 }
+
+/** A name with several addresses fails with an error of all of them that says nothing itself. */
+const said = (cause: unknown): string =>
+  cause instanceof AggregateError && cause.errors.length > 0
+    ? said(cause.errors[0])
+    : cause instanceof Error && "originalError" in cause
+    ? said(cause.originalError)
+    : cause instanceof Error
+    ? cause.message
+    : String(cause)

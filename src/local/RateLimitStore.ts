@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as SqlClient from "effect/unstable/sql/SqlClient"
 import { patiently } from "./Database.ts"
+import type { AiGatewayError } from "./Envelope.ts"
 
 /**
  * @category models
@@ -29,18 +30,19 @@ export interface Counter {
 }
 
 /**
- * The counters of one account's gateways. A store that fails is a defect: no caller can act on it.
+ * The counters of one account's gateways. A limit that cannot be checked refuses the request; any other failure is a defect,
+ * as no caller can act on it.
  *
  * @category services
  * @since 0.1.0
  */
 export class RateLimitStore extends Context.Service<RateLimitStore, {
   /** Counts one and says yes, or says no where the window is full: in one go, also among many processes. */
-  readonly take: (counter: Counter, limit: number) => Effect.Effect<boolean>
+  readonly take: (counter: Counter, limit: number) => Effect.Effect<boolean, AiGatewayError>
   /** Adds an amount, also beyond any limit. */
   readonly add: (counter: Counter, amount: number) => Effect.Effect<void>
   /** What there is within the window now. */
-  readonly total: (counter: Counter) => Effect.Effect<number>
+  readonly total: (counter: Counter) => Effect.Effect<number, AiGatewayError>
   /** Forgets every counter of a gateway. */
   readonly clear: (gateway: string) => Effect.Effect<void>
 }>()("effect-ai-gateway/local/RateLimitStore") {}

@@ -5,6 +5,9 @@ import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
 import * as CacheStore from "../../src/local/CacheStore.ts"
 import * as Database from "../../src/local/Database.ts"
+import * as RedisCacheStore from "../../src/local/RedisCacheStore.ts"
+import { isMissing } from "../support/redis.ts"
+import { connection } from "./redisStores.ts"
 import { temporaryFile } from "./temporaryFile.ts"
 
 const account = "0".repeat(32)
@@ -21,8 +24,12 @@ const minute = 60_000
 const sqlite = (database: string, limit: number) =>
   CacheStore.layer(account, { limit }).pipe(Layer.provide(Layer.fresh(Database.layer(database))), Layer.orDie)
 
-const contract = (name: string, layer: (limit: number) => Layer.Layer<CacheStore.CacheStore>) =>
-  describe(`cache store (${name})`, () => {
+const contract = (
+  name: string,
+  layer: (limit: number) => Layer.Layer<CacheStore.CacheStore>,
+  isLeftOut = false
+) =>
+  describe.skipIf(isLeftOut)(`cache store (${name})`, () => {
     const withStore = <A, E>(limit: number, use: (store: CacheStore.CacheStore["Service"]) => Effect.Effect<A, E>) =>
       Effect.flatMap(CacheStore.CacheStore, use).pipe(Effect.provide(layer(limit), { local: true }))
 
@@ -92,6 +99,7 @@ const contract = (name: string, layer: (limit: number) => Layer.Layer<CacheStore
 
 contract("memory", (limit) => CacheStore.layerMemory({ limit }))
 contract("SQLite", (limit) => sqlite(Database.memory, limit))
+contract("Redis", (limit) => connection((account) => RedisCacheStore.layer(account, { limit })), isMissing)
 
 describe("a cache in a file", () => {
   it.effect("outlives the process", () =>
