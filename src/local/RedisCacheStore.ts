@@ -87,6 +87,7 @@ local function drop(id)
   redis.call('SREM', entries(string.match(id, '^[^/]*')), id)
   redis.call('UNLINK', entry(id))
 end
+-- Beside the sizes are their total and the number of uses so far.
 local function use()
   return redis.call('HINCRBY', sizes, 'uses', 1)
 end
@@ -95,11 +96,7 @@ local function trim(limit)
   for _ = 1, ${batch} do
     if (tonumber(redis.call('HGET', sizes, 'total')) or 0) <= limit then return 0 end
     local longest = redis.call('ZRANGE', used, 0, 0)[1]
-    -- The order is gone, as when Redis evicts keys: what is left ends by itself, and counting begins again.
-    if not longest then
-      redis.call('UNLINK', sizes)
-      return 0
-    end
+    if not longest then return 0 end
     drop(longest)
   end
   return 1
@@ -108,6 +105,10 @@ end
 
 const put = RedisConnection.script(`${common}
 local id, limit, ttl, size = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+-- A Redis short of memory may evict one of them: counting begins again, and what is not counted any more ends by itself.
+if redis.call('ZCARD', used) ~= math.max(0, redis.call('HLEN', sizes) - 2) then
+  redis.call('UNLINK', sizes, used, ends)
+end
 drop(id)
 if size <= limit then
   redis.call('HSET', entry(id), 'ends', now + ttl, 'status', ARGV[7], 'version', ARGV[8], 'headers', ARGV[9],
