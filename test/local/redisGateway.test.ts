@@ -91,11 +91,11 @@ describe.skipIf(isMissing)("a local gateway whose Redis goes away", () => {
 
         // In the middle of many requests, none of which hangs or is let through unchecked.
         const statuses = new Set<number>()
-        let isOver = false
+        const state = { isOver: false }
         const load = yield* Effect.forkChild(
           Effect.forEach(Array.from({ length: 8 }), (_, n) =>
             Effect.gen(function*() {
-              for (let i = 0; !isOver; i++) {
+              for (let i = 0; !state.isOver; i++) {
                 const [took, { status }] = yield* Effect.timed(ask(gateway, "limited", `${n} ${i}`))
                 statuses.add(status)
                 assert.isBelow(Duration.toMillis(took), 3000)
@@ -105,7 +105,7 @@ describe.skipIf(isMissing)("a local gateway whose Redis goes away", () => {
         yield* Effect.sleep("100 millis")
         yield* server.kill
         yield* Effect.sleep("300 millis")
-        isOver = true
+        state.isOver = true
         yield* Fiber.join(load)
         assert.deepStrictEqual([...statuses].sort(), [200, 503])
 
