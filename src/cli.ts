@@ -129,7 +129,6 @@ const local = Command.make("local", flags, (options) =>
     // Whoever gave the token has it; a log that keeps this output must not.
     const token = Option.isSome(options.token) ? undefined : Redacted.value(gateway.token)
     yield* Console.log(options.json ? readyLine(gateway, token) : welcome(gateway, options, token))
-    yield* Console.log(options.json ? readyLine(gateway, token) : welcome(gateway, placesOf(options), token))
     return yield* Effect.never
   }).pipe(Effect.scoped)).pipe(
     Command.withDescription("Run an AI Gateway on this machine: management API, data plane and AI binding on one port")
@@ -145,11 +144,6 @@ type Gateway = LocalGateway.LocalGateway["Service"]
 const readyLine = ({ accountId, url }: Gateway, token: string | undefined) =>
   JSON.stringify({ ready: true, url, accountId, token })
 
-const welcome = (
-  { accountId, url }: Gateway,
-  { offline, store }: { readonly offline: boolean; readonly store: string },
-  token: string | undefined
-) => {
 /** Redis' URL may have a password in it; its address has none. */
 const placesOf = (options: { readonly store: string; readonly redis: Option.Option<Redacted.Redacted<string>> }) =>
   Option.match(options.redis, {
@@ -158,10 +152,14 @@ const placesOf = (options: { readonly store: string; readonly redis: Option.Opti
       `${options.store}\n  redis    ${RedisConnection.target(Redacted.value(url))?.address}, cache and limits`
   })
 
-const welcome = ({ accountId, url }: Gateway, store: string, token: string | undefined) => {
+const welcome = (
+  { accountId, url }: Gateway,
+  options: Parameters<typeof placesOf>[0] & { readonly offline: boolean },
+  token: string | undefined
+) => {
   const bearer = (header: string) => token === undefined ? `"${header}: Bearer $TOKEN"` : `'${header}: Bearer ${token}'`
   return `The local AI gateway is ready. ${
-    offline
+    options.offline
       ? "It is offline: answers are simulated, but for the servers that you named."
       : "Requests with a provider's key go to the provider; the others, and Workers AI, are simulated."
   }
@@ -169,7 +167,7 @@ const welcome = ({ accountId, url }: Gateway, store: string, token: string | und
   url      ${url}
   account  ${accountId}
   token    ${token ?? "as --token says"}
-  store    ${store}
+  store    ${placesOf(options)}
 
   log page        ${url}/
   management API  ${url}/client/v4/accounts/${accountId}/ai-gateway/gateways

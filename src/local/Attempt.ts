@@ -145,6 +145,7 @@ export const make = Effect.gen(function*() {
       { ...step, provider: `${unified === undefined ? "" : "compat/"}${step.provider}${upstream?.base ?? ""}` },
       { model, json, face: request.face }
     )
+    const plan = yield* Cache.versioned(cache, planned, gateway)
     const found = Option.getOrUndefined(yield* Cache.find(cache, plan))
     const credentials: Parameters<typeof Credentials.resolve>[0] = {
       ...step,
@@ -159,8 +160,6 @@ export const make = Effect.gen(function*() {
           yield* Effect.provideContext(Credentials.exist(credentials), stores)
         )._tag !== "Simulated"
     const hit = isStale ? undefined : found
-    const plan = yield* Cache.versioned(cache, planned, gateway)
-    const hit = Option.getOrUndefined(yield* Cache.find(cache, plan))
 
     const report = Effect.fnUntraced(function*(evaluation: Guardrails.Evaluation) {
       if (!(options.collectLog ?? Gateway.collectsLogs(gateway))) return

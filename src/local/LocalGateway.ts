@@ -121,10 +121,10 @@ export const make = (
   options: Options = {}
 ): Effect.Effect<LocalGateway["Service"], LocalGatewayError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { accountId, bodyLimit, cacheLimit, clientTimeout, host, pause, port, store, upstreams } = yield* decode(
-      options
-    )
-    const { accountId, bodyLimit, cacheLimit, host, pause, port, redis, store, upstreams } = yield* decode(options)
+    const { accountId, bodyLimit, cacheLimit, clientTimeout, host, pause, port, redis, store, upstreams } =
+      yield* decode(
+        options
+      )
     if (options.record !== undefined && options.replay !== undefined) {
       return yield* refuse("record", options.record, "no record together with replay")
     }
