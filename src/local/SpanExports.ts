@@ -9,7 +9,6 @@
  * @since 0.1.0
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import * as Undici from "@effect/platform-node/Undici"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -26,10 +25,10 @@ import * as Access from "./Access.ts"
 import type { Gateway } from "./Gateway.ts"
 import type { Bodies, LogEntry } from "./LogStore.ts"
 import { ObjectStore } from "./ObjectStore.ts"
-import * as PublicAddress from "./PublicAddress.ts"
 import type { RequestOptions } from "./RequestOptions.ts"
 import { Sealing } from "./Sealing.ts"
 import { isRecord, list } from "./simulated/JsonSchema.ts"
+import * as UpstreamClient from "./UpstreamClient.ts"
 
 /**
  * One request that has been answered.
@@ -73,10 +72,10 @@ export const layer = (options: { readonly allowPrivate: boolean }): Layer.Layer<
   Layer.effect(
     Current,
     Effect.gen(function*() {
-      const client = yield* clientOf({})
+      const client = yield* clientOf(false)
       const publicClient = options.allowPrivate
         ? client
-        : yield* clientOf({ connect: { lookup: PublicAddress.lookup } })
+        : yield* clientOf(true)
       const secrets = yield* Effect.context<ObjectStore | Sealing>()
       const flusher = yield* Layer.build(OtlpExporter.layerFlusher)
       const serializations = {
@@ -198,13 +197,11 @@ const nanoseconds = (milliseconds: number): string => `${milliseconds}000000`
 
 const isHere = (url: string): boolean => Access.isLoopback(new URL(url).hostname)
 
-const clientOf = Effect.fnUntraced(function*(options: Undici.Agent.Options) {
-  const agent = yield* Effect.acquireRelease(
-    Effect.sync(() => new Undici.Agent(options)),
-    (agent) => Effect.promise(() => agent.destroy())
+const clientOf = (publicOnly: boolean) =>
+  Effect.flatMap(
+    UpstreamClient.agent({ publicOnly }),
+    (agent) => Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, agent)
   )
-  return yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, agent)
-})
 
 /** The exporter itself says nothing. Scheme and host only: the path may hold a key. */
 const watched = (client: HttpClient.HttpClient, url: string) => {

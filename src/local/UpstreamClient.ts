@@ -5,7 +5,7 @@
  *
  * @since 0.1.0
  */
-import * as Undici from "@effect/platform-node/Undici"
+import Undici, { type Agent, type Dispatcher } from "@effect/platform-node/Undici"
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -13,6 +13,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Pull from "effect/Pull"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Answer from "./Answer.ts"
 import * as PublicAddress from "./PublicAddress.ts"
@@ -61,7 +62,7 @@ export class UpstreamClient extends Context.Service<UpstreamClient, {
 export const layer: Layer.Layer<UpstreamClient> = Layer.effect(
   UpstreamClient,
   Effect.gen(function*() {
-    const [anywhere, publicOnly] = [yield* agent({}), yield* agent({ connect: { lookup: PublicAddress.lookup } })]
+    const [anywhere, publicOnly] = [yield* agent({ publicOnly: false }), yield* agent({ publicOnly: true })]
     return {
       send: (request) => send(anywhere, request),
       sendPublic: (request) => send(publicOnly, request)
@@ -69,13 +70,19 @@ export const layer: Layer.Layer<UpstreamClient> = Layer.effect(
   })
 )
 
-const agent = (options: Undici.Agent.Options) =>
+/**
+ * Connections that are closed with the scope; with `publicOnly`, to public addresses only.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const agent = (options: { readonly publicOnly: boolean }): Effect.Effect<Agent, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync(() => new Undici.Agent(options)),
+    Effect.sync(() => new Undici.Agent(options.publicOnly ? { connect: { lookup: PublicAddress.lookup } } : {})),
     (agent) => Effect.promise(() => agent.destroy())
   )
 
-const send = (agent: Undici.Agent, request: UpstreamRequest): Effect.Effect<Answer.Answer, UpstreamFailure> =>
+const send = (agent: Agent, request: UpstreamRequest): Effect.Effect<Answer.Answer, UpstreamFailure> =>
   Effect.callback((resume) => {
     const url = new URL(request.url)
     const exchange = new Exchange(resume)
@@ -84,7 +91,7 @@ const send = (agent: Undici.Agent, request: UpstreamRequest): Effect.Effect<Answ
         origin: url.origin,
         path: url.pathname + url.search,
         // Undici's type names the common ones; whether there is such a method is for the provider to say.
-        method: request.method as Undici.Dispatcher.HttpMethod,
+        method: request.method as Dispatcher.HttpMethod,
         headers: request.headers,
         body: request.body.length === 0 ? null : request.body,
         // Timeouts are the gateway's.
@@ -101,9 +108,9 @@ const send = (agent: Undici.Agent, request: UpstreamRequest): Effect.Effect<Answ
 const highWater = 64 * 1024
 
 /** One request with its answer: takes what the connection gives, and gives it to one reader. */
-class Exchange implements Undici.Dispatcher.DispatchHandler {
+class Exchange implements Dispatcher.DispatchHandler {
   readonly resume: (answer: Effect.Effect<Answer.Answer, UpstreamFailure>) => void
-  controller: Undici.Dispatcher.DispatchController | undefined
+  controller: Dispatcher.DispatchController | undefined
   chunks: Array<Uint8Array> = []
   size = 0
   end: Effect.Effect<never, UpstreamFailure | Cause.Done> | undefined
@@ -114,13 +121,13 @@ class Exchange implements Undici.Dispatcher.DispatchHandler {
     this.resume = resume
   }
 
-  onRequestStart(controller: Undici.Dispatcher.DispatchController) {
+  onRequestStart(controller: Dispatcher.DispatchController) {
     this.controller = controller
     if (this.isAborted) controller.abort(aborted())
   }
 
   onResponseStart(
-    _: Undici.Dispatcher.DispatchController,
+    _: Dispatcher.DispatchController,
     status: number,
     given: { readonly [name: string]: string | ReadonlyArray<string> | undefined }
   ) {
@@ -144,7 +151,7 @@ class Exchange implements Undici.Dispatcher.DispatchHandler {
     })
   }
 
-  onResponseData(controller: Undici.Dispatcher.DispatchController, chunk: Uint8Array) {
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array) {
     this.chunks.push(chunk)
     this.size += chunk.length
     if (this.size > highWater) controller.pause()
