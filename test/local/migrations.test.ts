@@ -52,7 +52,7 @@ describe("a database of before", () => {
       // As the third migration left it.
       const old = new DatabaseSync(file)
       old.exec(
-        "DELETE FROM migrations WHERE migration_id > 3; DROP TABLE cache; DROP TABLE cache_size; DROP TABLE limit_counts; DROP TABLE log_labels"
+        "DELETE FROM migrations WHERE migration_id > 3; DROP TABLE log_labels"
       )
       const table = String(old.prepare("SELECT sql FROM sqlite_master WHERE name = 'logs'").get()?.["sql"])
       const triggers = old.prepare(

@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import type * as Answer from "../../src/local/Answer.ts"
+import * as CacheDatabase from "../../src/local/CacheDatabase.ts"
 import * as CacheStore from "../../src/local/CacheStore.ts"
 import * as Database from "../../src/local/Database.ts"
 import * as Gateway from "../../src/local/Gateway.ts"
@@ -53,7 +54,9 @@ export const chat = (n: number, model = "gpt-4o-mini", usage: unknown = { prompt
 export const stores = (database: string) => {
   const counters = database === Database.memory
     ? Layer.mergeAll(CacheStore.layerMemory({ limit: 1e6 }), RateLimitStore.layerMemory)
-    : Layer.mergeAll(CacheStore.layer(account, { limit: 1e6 }), RateLimitStore.layer(account))
+    : Layer.mergeAll(CacheStore.layer(account, { limit: 1e6 }), RateLimitStore.layer(account)).pipe(
+      Layer.provide(Layer.fresh(CacheDatabase.layer(database)))
+    )
   return Layer.mergeAll(
     LogStore.layer(account),
     ObjectStore.layer(account),
