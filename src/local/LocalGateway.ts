@@ -32,6 +32,7 @@ import {
   type StoreUnavailable
 } from "./LocalGatewayError.ts"
 import * as LogStore from "./LogStore.ts"
+import * as LogWriter from "./LogWriter.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Notices from "./Notices.ts"
 import * as ObjectStore from "./ObjectStore.ts"
@@ -157,7 +158,7 @@ export const make = (
           Layer.provide(GatewayStore.layer(accountId)),
           Layer.provideMerge(cacheAndLimits(store, accountId, cacheLimit, redis))
         ),
-        LogStore.layer(accountId),
+        Layer.provide(LogStore.layer(accountId), LogWriter.layer(store)),
         ObjectStore.layer(accountId),
         RouteStore.layer(accountId),
         WorkerScripts.layer(accountId),

@@ -17,6 +17,7 @@ import type { Step } from "../../src/local/GatewayRequest.ts"
 import * as GatewayStore from "../../src/local/GatewayStore.ts"
 import * as Invalidation from "../../src/local/Invalidation.ts"
 import * as LogStore from "../../src/local/LogStore.ts"
+import * as LogWriter from "../../src/local/LogWriter.ts"
 import * as Metrics from "../../src/local/Metrics.ts"
 import * as ObjectStore from "../../src/local/ObjectStore.ts"
 import * as Pipeline from "../../src/local/Pipeline.ts"
@@ -58,7 +59,7 @@ export const stores = (database: string) => {
       Layer.provide(Layer.fresh(CacheDatabase.layer(database)))
     )
   return Layer.mergeAll(
-    LogStore.layer(account),
+    Layer.provide(LogStore.layer(account), LogWriter.layer(database)),
     ObjectStore.layer(account),
     RouteStore.layer(account),
     Sealing.layer(Database.memory),
