@@ -37,6 +37,7 @@ import * as Metrics from "./Metrics.ts"
 import * as Notices from "./Notices.ts"
 import * as ObjectStore from "./ObjectStore.ts"
 import * as Pipeline from "./Pipeline.ts"
+import * as PolicyStore from "./policies/PolicyStore.ts"
 import * as Providers from "./Providers.ts"
 import * as RateLimitStore from "./RateLimitStore.ts"
 import * as Recording from "./Recording.ts"
@@ -159,7 +160,7 @@ export const make = (
           Layer.provideMerge(cacheAndLimits(store, accountId, cacheLimit, redis))
         ),
         Layer.provide(LogStore.layer(accountId), LogWriter.layer(store)),
-        ObjectStore.layer(accountId),
+        Layer.provideMerge(PolicyStore.layer, ObjectStore.layer(accountId)),
         RouteStore.layer(accountId),
         WorkerScripts.layer(accountId),
         Sealing.layer(store)

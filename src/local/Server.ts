@@ -33,6 +33,7 @@ import * as ManagementApi from "./ManagementApi.ts"
 import { Metrics } from "./Metrics.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
 import type { Pipeline } from "./Pipeline.ts"
+import type { PolicyStore } from "./policies/PolicyStore.ts"
 import type { RouteStore } from "./RouteStore.ts"
 import type { Sealing } from "./Sealing.ts"
 import { Site } from "./Site.ts"
@@ -120,7 +121,17 @@ export const serve = (
 ): Effect.Effect<
   void,
   never,
-  Scope.Scope | Site | GatewayStore | LogStore | ObjectStore | RouteStore | Sealing | Pipeline | WorkerScripts | Metrics
+  | Scope.Scope
+  | Site
+  | GatewayStore
+  | LogStore
+  | ObjectStore
+  | PolicyStore
+  | RouteStore
+  | Sealing
+  | Pipeline
+  | WorkerScripts
+  | Metrics
 > =>
   Effect.gen(function*() {
     const { accountId } = yield* Site

@@ -21,6 +21,7 @@ import * as LogWriter from "../../src/local/LogWriter.ts"
 import * as Metrics from "../../src/local/Metrics.ts"
 import * as ObjectStore from "../../src/local/ObjectStore.ts"
 import * as Pipeline from "../../src/local/Pipeline.ts"
+import * as PolicyStore from "../../src/local/policies/PolicyStore.ts"
 import * as RateLimitStore from "../../src/local/RateLimitStore.ts"
 import * as RequestOptions from "../../src/local/RequestOptions.ts"
 import * as RouteStore from "../../src/local/RouteStore.ts"
@@ -60,7 +61,7 @@ export const stores = (database: string) => {
     )
   return Layer.mergeAll(
     Layer.provide(LogStore.layer(account), LogWriter.layer(database)),
-    ObjectStore.layer(account),
+    Layer.provideMerge(PolicyStore.layer, ObjectStore.layer(account)),
     RouteStore.layer(account),
     Sealing.layer(Database.memory),
     Invalidation.layer.pipe(Layer.provide(GatewayStore.layer(account)), Layer.provideMerge(counters))
@@ -97,6 +98,7 @@ export const run = <A, E>(
     /** Newest first. */
     readonly logs: Effect.Effect<ReadonlyArray<LogStore.LogEntry>>
     readonly calls: () => number
+    readonly policies: PolicyStore.PolicyStore["Service"]
   }) => Effect.Effect<A, E>,
   options: { readonly database?: string; readonly gateway?: string } = {}
 ) => {
@@ -120,6 +122,7 @@ export const run = <A, E>(
     const logs = yield* LogStore.LogStore
     const objects = yield* ObjectStore.ObjectStore
     const sealing = yield* Sealing.Sealing
+    const policies = yield* PolicyStore.PolicyStore
     const create = (settings: Gateway.Settings) =>
       Effect.asVoid(gateways.create(id, { ...Gateway.defaultSettings, authentication: false, ...settings }))
     const stepOf = (ask: Ask): Step => ({
@@ -172,7 +175,8 @@ export const run = <A, E>(
         logs.list({ gateway: id, page: 1, perPage: 50, orderBy: "created_at", direction: "desc" }),
         (_) => _.entries
       ),
-      calls: () => calls
+      calls: () => calls,
+      policies
     })
   }).pipe(
     Effect.provide(
