@@ -7,7 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SqlClient from "effect/unstable/sql/SqlClient"
 import { patiently } from "./Database.ts"
@@ -61,6 +61,8 @@ export const layer = (account: string): Layer.Layer<GatewayStore, never, SqlClie
       const sql = yield* SqlClient.SqlClient
       const one = (rows: ReadonlyArray<unknown>) =>
         rows[0] === undefined ? Effect.succeedNone : Effect.asSome(fromRow(rows[0]))
+      // Every request asks for its gateway, which seldom changes: a row that is as it was is not decoded again.
+      const known = new Map<string, { readonly text: unknown; readonly gateway: Gateway.Gateway }>()
       return GatewayStore.of({
         create: Effect.fnUntraced(
           function*(id, settings) {
@@ -76,7 +78,23 @@ export const layer = (account: string): Layer.Layer<GatewayStore, never, SqlClie
         ),
         get: Effect.fnUntraced(
           function*(id) {
-            return yield* one(yield* sql`SELECT * FROM gateways WHERE account = ${account} AND id = ${id}`)
+            const [row] = yield* sql`SELECT * FROM gateways WHERE account = ${account} AND id = ${id}`
+            if (row === undefined) {
+              known.delete(id)
+              return Option.none()
+            }
+            const { created_at: created, modified_at: modified, settings: text } = row
+            const last = known.get(id)
+            if (
+              last !== undefined && last.text === text && last.gateway.createdAt === created &&
+              last.gateway.modifiedAt === modified
+            ) {
+              return Option.some(last.gateway)
+            }
+            const gateway = yield* fromRow(row)
+            if (known.size >= mostKnown) known.clear()
+            known.set(id, { text, gateway })
+            return Option.some(gateway)
           },
           patiently,
           Effect.orDie
@@ -118,6 +136,8 @@ export const layer = (account: string): Layer.Layer<GatewayStore, never, SqlClie
       })
     })
   )
+
+const mostKnown = 1000
 
 const Row = Schema.Struct({
   id: Schema.String,

@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 import * as Headers from "effect/unstable/http/Headers"
 import * as HttpMiddleware from "effect/unstable/http/HttpMiddleware"
 import * as HttpRouter from "effect/unstable/http/HttpRouter"
@@ -149,7 +150,11 @@ export const serve = (
         TestMode.layer
       )
     )
-    yield* listening.server.serve(app)
+    // Spans that nobody takes cost more than the routing.
+    const isTraced = (yield* Effect.context<never>()).mapUnsafe.has(Tracer.Tracer.key)
+    yield* listening.server.serve(app).pipe(
+      Effect.provideService(HttpMiddleware.TracerDisabledWhen, ({ url }) => !isTraced || isWatch(url))
+    )
     // Runs before the server's finalizer, which interrupts what is still being answered.
     yield* Effect.addFinalizer(() => listening.drain)
     // Open log pages would never be done.
@@ -165,8 +170,7 @@ export const serve = (
     Effect.updateService(
       Headers.CurrentRedactedNames,
       (names) => [...names, ...Access.secretHeaders, "sec-websocket-protocol"]
-    ),
-    Effect.provideService(HttpMiddleware.TracerDisabledWhen, (request) => isWatch(request.url))
+    )
   )
 
 const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
