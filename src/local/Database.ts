@@ -303,7 +303,7 @@ const logIndexes = [
   `CREATE INDEX logs_provider ON logs (account, gateway, provider, seq, model, status_code, success, cached)`,
   `CREATE INDEX logs_success ON logs (account, gateway, success, seq, status_code, cached)`,
   `CREATE INDEX logs_cached ON logs (account, gateway, cached, seq, status_code, success)`,
-  `CREATE INDEX logs_time ON logs (account, created_at, duration, success, cached, tokens_in, tokens_out, cost)`,
+  `CREATE INDEX logs_time ON logs (account, created_at, duration, success, cached, tokens_in, tokens_out, cost, gateway)`,
   `CREATE INDEX logs_event ON logs (account, gateway, event_id)`,
   `CREATE TABLE log_labels (
     key TEXT NOT NULL,
