@@ -71,12 +71,19 @@ const make = (db: DatabaseSync) => {
   let waiting: Array<Write> = []
   let rollbacks = 0
 
+  let written: number | undefined
+  const generation = () => Number(statements.version.get()?.["data_version"]) + rollbacks
+
   const transact = (batch: ReadonlyArray<Write>): void => {
     statements.begin.run()
+    // Nobody else can write before the end.
+    written = generation()
     try {
       for (const { run } of batch) run()
+      written = undefined
       statements.commit.run()
     } catch (cause) {
+      written = undefined
       if (db.isTransaction) statements.rollback.run()
       rollbacks++
       const [only, ...others] = batch
@@ -116,7 +123,7 @@ const make = (db: DatabaseSync) => {
           })
           if (waiting.length === 1) setImmediate(flush)
         }),
-      generation: () => Number(statements.version.get()?.["data_version"]) + rollbacks
+      generation: () => written ?? generation()
     })
   }
 }

@@ -61,8 +61,9 @@ export const layer = (account: string): Layer.Layer<GatewayStore, never, SqlClie
       const sql = yield* SqlClient.SqlClient
       const one = (rows: ReadonlyArray<unknown>) =>
         rows[0] === undefined ? Effect.succeedNone : Effect.asSome(fromRow(rows[0]))
-      // Every request asks for its gateway, which seldom changes: a row that is as it was is not decoded again.
-      const known = new Map<string, { readonly text: unknown; readonly gateway: Gateway.Gateway }>()
+      // Every request asks for its gateway. What another process has changed is seen a moment later.
+      const known = new Map<string, { readonly gateway: Option.Option<Gateway.Gateway>; readonly until: number }>()
+      const forget = (id: string) => Effect.sync(() => known.delete(id))
       return GatewayStore.of({
         create: Effect.fnUntraced(
           function*(id, settings) {
@@ -74,27 +75,18 @@ export const layer = (account: string): Layer.Layer<GatewayStore, never, SqlClie
             )
           },
           patiently,
-          Effect.orDie
+          Effect.orDie,
+          (changed, id) => Effect.ensuring(changed, forget(id))
         ),
         get: Effect.fnUntraced(
           function*(id) {
-            const [row] = yield* sql`SELECT * FROM gateways WHERE account = ${account} AND id = ${id}`
-            if (row === undefined) {
-              known.delete(id)
-              return Option.none()
-            }
-            const { created_at: created, modified_at: modified, settings: text } = row
+            const now = yield* Clock.currentTimeMillis
             const last = known.get(id)
-            if (
-              last !== undefined && last.text === text && last.gateway.createdAt === created &&
-              last.gateway.modifiedAt === modified
-            ) {
-              return Option.some(last.gateway)
-            }
-            const gateway = yield* fromRow(row)
+            if (last !== undefined && now < last.until && now >= last.until - moment) return last.gateway
+            const gateway = yield* one(yield* sql`SELECT * FROM gateways WHERE account = ${account} AND id = ${id}`)
             if (known.size >= mostKnown) known.clear()
-            known.set(id, { text, gateway })
-            return Option.some(gateway)
+            known.set(id, { gateway, until: now + moment })
+            return gateway
           },
           patiently,
           Effect.orDie
@@ -108,14 +100,16 @@ export const layer = (account: string): Layer.Layer<GatewayStore, never, SqlClie
             )
           },
           patiently,
-          Effect.orDie
+          Effect.orDie,
+          (changed, id) => Effect.ensuring(changed, forget(id))
         ),
         remove: Effect.fnUntraced(
           function*(id) {
             return yield* one(yield* sql`DELETE FROM gateways WHERE account = ${account} AND id = ${id} RETURNING *`)
           },
           patiently,
-          Effect.orDie
+          Effect.orDie,
+          (changed, id) => Effect.ensuring(changed, forget(id))
         ),
         list: Effect.fnUntraced(
           function*(options) {
@@ -136,6 +130,9 @@ export const layer = (account: string): Layer.Layer<GatewayStore, never, SqlClie
       })
     })
   )
+
+/** Milliseconds for which a gateway is taken for what it was. */
+const moment = 100
 
 const mostKnown = 1000
 
