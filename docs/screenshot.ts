@@ -100,7 +100,7 @@ const take = Effect.gen(function*() {
     }
   }).pipe(
     Effect.provide(
-      Layer.provide(LogStore.layer("0".repeat(32)), LogWriter.layer(store)).pipe(Layer.provide(Database.layer(store)))
+      Layer.provide(LogStore.layer("0".repeat(32)), LogWriter.layerMemory).pipe(Layer.provide(Database.layer(store)))
     )
   )
   const gateway = yield* LocalGateway.make({ store })

@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { CacheDatabase } from "./CacheDatabase.ts"
 import type { Gateway } from "./Gateway.ts"
+import { WriterThread } from "./WriterThread.ts"
 
 /**
  * @category models
@@ -66,62 +67,88 @@ export interface Options {
 /**
  * Answers in SQLite: they outlive the process, and all processes on one file share them.
  *
+ * An answer is found here as soon as it is put, and by other processes a moment later.
+ *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (account: string, { limit }: Options): Layer.Layer<CacheStore, never, CacheDatabase> =>
+export const layer = (
+  account: string,
+  { limit }: Options
+): Layer.Layer<CacheStore, never, CacheDatabase | WriterThread> =>
   Layer.effect(
     CacheStore,
-    Effect.map(CacheDatabase, ({ prepare, read, write }) => {
+    Effect.gen(function*() {
+      const { prepare } = yield* CacheDatabase
+      const writer = yield* WriterThread
       const find = prepare(
         `SELECT id, status, headers, body, version, used_at FROM cache
           WHERE account = ? AND gateway = ? AND key = ? AND expires_at > ?`
       )
-      const use = prepare("UPDATE cache SET used_at = ? WHERE id = ?")
-      const insert = prepare(
-        `INSERT INTO cache (account, gateway, key, version, status, headers, body, expires_at, used_at)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version,
-          status = excluded.status, headers = excluded.headers, body = excluded.body, expires_at = excluded.expires_at,
-          used_at = excluded.used_at`
-      )
-      const size = prepare("SELECT n FROM cache_size")
-      const removeUnused = prepare("DELETE FROM cache WHERE id = (SELECT id FROM cache ORDER BY used_at, id LIMIT 1)")
-      const remove = prepare("DELETE FROM cache WHERE account = ? AND gateway = ? AND key = ?")
-      const removeOld = prepare("DELETE FROM cache WHERE expires_at <= ?")
-      const removeAll = prepare("DELETE FROM cache WHERE account = ? AND gateway = ?")
-      let nextSweep = 0
+      /** What the thread has still to write; null for what it removes. */
+      const pending = new Map<
+        string,
+        { readonly gateway: string; readonly entry: Entry | null; readonly expires: number }
+      >()
+      const touched = new Set<number>()
 
       return CacheStore.of({
         versionOf: ({ modifiedAt }) => Effect.succeed(modifiedAt),
-        get: Effect.fnUntraced(function*({ gateway, key, version }) {
-          const now = yield* Clock.currentTimeMillis
-          const row = yield* read(() => find.get(account, gateway, key, now))
-          const entry = row === undefined ? undefined : entryOf(row)
-          if (entry === undefined || (version !== undefined && entry.version !== version)) return Option.none()
-          const id = row?.["id"] ?? null
-          // To the second is enough to know what is in use, and spares most hits a write.
-          if (now - Number(row?.["used_at"]) >= 1000) yield* write(() => use.run(now, id))
-          return Option.some(entry)
-        }),
-        put: Effect.fnUntraced(function*({ gateway, key }, { body, headers, status, version }, ttl) {
-          const now = yield* Clock.currentTimeMillis
-          yield* write(() => {
-            if (now >= nextSweep || now < nextSweep - sweep) {
-              removeOld.run(now)
-              nextSweep = now + sweep
+        get: (key) =>
+          Effect.map(Clock.currentTimeMillis, (now) => {
+            const { gateway, version } = key
+            const asked = (entry: Entry | null | undefined) =>
+              entry === undefined || entry === null || (version !== undefined && entry.version !== version)
+                ? Option.none()
+                : Option.some(entry)
+            const fresh = pending.get(nameOf(key))
+            if (fresh !== undefined) return fresh.expires > now ? asked(fresh.entry) : Option.none()
+            const row = find.get(account, gateway, key.key, now)
+            if (row === undefined) return Option.none()
+            const id = Number(row["id"])
+            // To the second is enough to know what is in use, and spares most hits a write.
+            if (now - Number(row["used_at"]) >= 1000 && !touched.has(id)) {
+              touched.add(id)
+              writer.cache({ _tag: "Touch", id, now }, () => touched.delete(id))
             }
-            if (body.length > limit) return void remove.run(account, gateway, key)
-            insert.run(account, gateway, key, version, status, JSON.stringify(headers), body, now + ttl, now)
-            while (Number(size.get()?.["n"]) > limit) removeUnused.run()
+            return asked(entryOf(row))
+          }),
+        put: (key, entry, ttl) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) => {
+            const { body, headers, status, version } = entry
+            const expires = now + ttl
+            const name = nameOf(key)
+            const kept = { gateway: key.gateway, entry: body.length > limit ? null : entry, expires }
+            pending.set(name, kept)
+            writer.cache(
+              {
+                _tag: "Put",
+                account,
+                gateway: key.gateway,
+                key: key.key,
+                version,
+                status,
+                headers: JSON.stringify(headers),
+                body,
+                expires,
+                now,
+                limit
+              },
+              () => pending.get(name) === kept && pending.delete(name)
+            )
+            return writer.room
+          }),
+        clear: (gateway) =>
+          Effect.suspend(() => {
+            for (const [name, kept] of pending) if (kept.gateway === gateway) pending.delete(name)
+            writer.cache({ _tag: "Clear", account, gateway })
+            return writer.flush
           })
-        }),
-        clear: (gateway) => Effect.asVoid(write(() => removeAll.run(account, gateway)))
       })
     })
   )
 
-/** Milliseconds between two removals of what has expired. */
-const sweep = 1000
+const nameOf = ({ gateway, key }: Key) => `${gateway}/${key}`
 
 /**
  * Answers in this process, for as long as it lives.
@@ -134,7 +161,6 @@ export const layerMemory = ({ limit }: Options): Layer.Layer<CacheStore> =>
     /** In the order of their last use. */
     const entries = new Map<string, { readonly gateway: string; readonly entry: Entry; readonly expires: number }>()
     let size = 0
-    const nameOf = ({ gateway, key }: Key) => `${gateway}/${key}`
     const remove = (name: string) => {
       size -= entries.get(name)?.entry.body.length ?? 0
       entries.delete(name)

@@ -24,13 +24,7 @@ import * as GatewayStore from "./GatewayStore.ts"
 import type * as Rules from "./guardrails/Rules.ts"
 import * as Inspection from "./Inspection.ts"
 import * as Invalidation from "./Invalidation.ts"
-import {
-  InvalidOption,
-  LocalGatewayError,
-  type Reason,
-  type RedisUnavailable,
-  type StoreUnavailable
-} from "./LocalGatewayError.ts"
+import { InvalidOption, LocalGatewayError, type Reason } from "./LocalGatewayError.ts"
 import * as LogStore from "./LogStore.ts"
 import * as LogWriter from "./LogWriter.ts"
 import * as Metrics from "./Metrics.ts"
@@ -53,6 +47,7 @@ import * as SpanExports from "./SpanExports.ts"
 import * as TestMode from "./TestMode.ts"
 import * as UpstreamClient from "./UpstreamClient.ts"
 import * as WorkerScripts from "./WorkerScripts.ts"
+import * as WriterThread from "./WriterThread.ts"
 
 export { LocalGatewayError } from "./LocalGatewayError.ts"
 export { TestMode } from "./TestMode.ts"
@@ -157,9 +152,8 @@ export const make = (
       Layer.mergeAll(
         Invalidation.layer.pipe(
           Layer.provide(GatewayStore.layer(accountId)),
-          Layer.provideMerge(cacheAndLimits(store, accountId, cacheLimit, redis))
+          Layer.provideMerge(behind(store, accountId, cacheLimit, redis))
         ),
-        Layer.provide(LogStore.layer(accountId), LogWriter.layer(store)),
         Layer.provideMerge(PolicyStore.layer, ObjectStore.layer(accountId)),
         RouteStore.layer(accountId),
         WorkerScripts.layer(accountId),
@@ -232,14 +226,11 @@ export const layerTestWith = (
  */
 export const layerTest: Layer.Layer<LocalGateway | TestMode.TestMode, LocalGatewayError> = layerTestWith()
 
-/** What lives and dies with the process needs no database. */
-const cacheAndLimits = (
-  store: string,
-  account: string,
-  limit: number,
-  redis: RedisConnection.Target | undefined
-): Layer.Layer<CacheStore.CacheStore | RateLimitStore.RateLimitStore, RedisUnavailable | StoreUnavailable> =>
-  redis !== undefined
+/** Cache, limits and logs; of a store in memory they live and die with the process, and need no thread. */
+const behind = (store: string, account: string, limit: number, redis: RedisConnection.Target | undefined) => {
+  const isMemory = store === Database.memory
+  const thread = Layer.provideMerge(WriterThread.layer(store), CacheDatabase.layer(store))
+  const cacheAndLimits = redis !== undefined
     // A connection each: no limit waits behind a large answer.
     ? Layer.mergeAll(
       Layer.provide(
@@ -251,11 +242,12 @@ const cacheAndLimits = (
         RedisConnection.layer(redis, { consequence: "requests that a limit applies to are refused meanwhile" })
       )
     )
-    : store === Database.memory
+    : isMemory
     ? Layer.mergeAll(CacheStore.layerMemory({ limit }), RateLimitStore.layerMemory)
-    : Layer.mergeAll(CacheStore.layer(account, { limit }), RateLimitStore.layer(account)).pipe(
-      Layer.provide(CacheDatabase.layer(store))
-    )
+    : Layer.provide(Layer.mergeAll(CacheStore.layer(account, { limit }), RateLimitStore.layer(account)), thread)
+  const writer = isMemory ? LogWriter.layerMemory : Layer.provide(LogWriter.layer, thread)
+  return Layer.mergeAll(cacheAndLimits, Layer.provide(LogStore.layer(account), writer))
+}
 
 const decode = (options: Options): Effect.Effect<
   Required<

@@ -1,20 +1,18 @@
 /**
  * Writes log entries behind the requests, in batches.
  *
- * A store in a file is written by a thread of its own: indexes for every filter of a log of millions cost more than all
- * else that a request does. One in memory is written here.
+ * A store in a file is written by `WriterThread`, one in memory here.
  *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import * as SqlClient from "effect/unstable/sql/SqlClient"
-import { Worker } from "node:worker_threads"
-import { memory, patiently } from "./Database.ts"
+import { patiently } from "./Database.ts"
 import { type Append, statements, trims } from "./logInserts.ts"
+import { WriterThread } from "./WriterThread.ts"
 
 /**
  * @category services
@@ -28,18 +26,31 @@ export class LogWriter extends Context.Service<LogWriter, {
 }>()("effect-ai-gateway/local/LogWriter") {}
 
 /**
- * The writer of a store; at the end of its scope everything is written.
+ * For a store in a file: by the thread.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (store: string): Layer.Layer<LogWriter, never, SqlClient.SqlClient> =>
-  Layer.effect(LogWriter, store === memory ? here : inThread(store))
+export const layer: Layer.Layer<LogWriter, never, WriterThread> = Layer.effect(
+  LogWriter,
+  Effect.suspend(() => inThread())
+)
+
+/**
+ * For a store in memory: here; at the end of the scope everything is written.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerMemory: Layer.Layer<LogWriter, never, SqlClient.SqlClient> = Layer.effect(
+  LogWriter,
+  Effect.suspend(() => here())
+)
 
 /** So many entries may wait; a slow disk must not fill the memory. */
 const most = 20_000
 
-const here = Effect.gen(function*() {
+const here = Effect.fnUntraced(function*() {
   const sql = yield* SqlClient.SqlClient
   const writing = yield* Semaphore.make(1)
   let waiting: Array<Append> = []
@@ -81,64 +92,16 @@ const here = Effect.gen(function*() {
   })
 })
 
-const inThread = (store: string) =>
-  Effect.gen(function*() {
-    const run = Effect.runForkWith(yield* Effect.context<never>())
-    const extension = import.meta.url.endsWith(".ts") ? ".ts" : ".js"
-    const worker = yield* Effect.acquireRelease(
-      Effect.sync(() => new Worker(new URL(`./logWriterThread${extension}`, import.meta.url), { workerData: store })),
-      (worker) => Effect.promise(() => worker.terminate())
-    )
-    let waiting: Array<Append> = []
-    /** Given to the thread and not yet written. */
-    let given = 0
-    const listeners: Array<Deferred.Deferred<void>> = []
-
-    const give = () => {
-      if (waiting.length === 0) return
-      const batch = waiting
-      waiting = []
-      given += batch.length
-      worker.ref()
-      worker.postMessage(batch)
-    }
-    const settle = (written: number) => {
-      given -= written
-      if (given > 0) return
-      worker.unref()
-      for (const listener of listeners.splice(0)) Deferred.doneUnsafe(listener, Effect.void)
-    }
-    worker.unref()
-    worker.on("message", ({ failure, written }: { readonly written: number; readonly failure?: string }) => {
-      if (failure !== undefined) run(lost(written, failure))
-      settle(written)
-    })
-    // It has no way to end but by a mistake of ours; nothing may wait for it then.
-    worker.on("error", (cause) => {
-      run(lost(given, String(cause)))
-      settle(given)
-    })
-
-    const flush = Effect.suspend(() => {
-      give()
-      if (given === 0) return Effect.void
-      const written = Deferred.makeUnsafe<void>()
-      listeners.push(written)
-      return Deferred.await(written)
-    })
-    yield* Effect.addFinalizer(() => flush)
-
-    return LogWriter.of({
+const inThread = () =>
+  Effect.map(WriterThread, ({ flush, log, room }) =>
+    LogWriter.of({
       append: (append) =>
         Effect.suspend(() => {
-          waiting.push(append)
-          // What comes in one turn of the event loop goes together.
-          if (waiting.length === 1) setImmediate(give)
-          return waiting.length + given >= most ? flush : Effect.void
+          log(append)
+          return room
         }),
       flush
-    })
-  })
+    }))
 
 const lost = (entries: number, why: string) =>
   Effect.logError(`The local gateway lost ${entries} log entries: its store failed: ${why}`)

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { CacheDatabase } from "./CacheDatabase.ts"
 import type { AiGatewayError } from "./Envelope.ts"
+import { WriterThread } from "./WriterThread.ts"
 
 /**
  * @category models
@@ -47,27 +48,26 @@ export class RateLimitStore extends Context.Service<RateLimitStore, {
 }>()("effect-ai-gateway/local/RateLimitStore") {}
 
 /**
- * Counters in SQLite: they hold across restarts, and for all processes on one file.
+ * Counters in memory and behind them in SQLite, so that they hold across restarts.
  *
- * What is counted is also kept in memory, until another process writes.
+ * Another process on the same file sees what is counted here a moment later: limits that have to hold exactly among several
+ * processes need Redis.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (account: string): Layer.Layer<RateLimitStore, never, CacheDatabase> =>
+export const layer = (account: string): Layer.Layer<RateLimitStore, never, CacheDatabase | WriterThread> =>
   Layer.effect(
     RateLimitStore,
-    Effect.map(CacheDatabase, ({ generation, prepare, read, write }) => {
+    Effect.gen(function*() {
+      const { generation, prepare } = yield* CacheDatabase
+      const writer = yield* WriterThread
       const select = prepare(
         `SELECT bucket, amount, expires_at FROM limit_counts
           WHERE account = ? AND gateway = ? AND name = ? ORDER BY bucket`
       )
-      const insert = prepare(
-        `INSERT INTO limit_counts (account, gateway, name, bucket, amount, expires_at) VALUES (?, ?, ?, ?, ?, ?)
-          ON CONFLICT DO UPDATE SET amount = amount + excluded.amount`
-      )
-      const removeOld = prepare("DELETE FROM limit_counts WHERE expires_at <= ?")
-      const removeAll = prepare("DELETE FROM limit_counts WHERE account = ? AND gateway = ?")
+      /** Counted here and not yet in the file. */
+      const pending = new Set<{ readonly counter: Counter; readonly amount: number; readonly now: number }>()
       const counts = make(({ gateway, name }) =>
         select.all(account, gateway, name).map(({ amount, bucket, expires_at: expires }) => ({
           bucket: Number(bucket),
@@ -75,50 +75,61 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
           expires: Number(expires)
         }))
       )
-      let seen = -1
-      let nextSweep = 0
+      let seen = generation()
+      let heard = writer.foreign()
+      let nextLook = 0
 
-      const current = () => {
-        const now = generation()
-        if (now !== seen) counts.forget()
-        seen = now
+      /** Takes over what other processes have written. */
+      const current = (now: number) => {
+        if (now < nextLook && now >= nextLook - look) return counts
+        nextLook = now + look
+        const found = generation()
+        const foreign = writer.foreign()
+        // While something of ours is on its way, only what the thread has met is known to be another's; that counts twice
+        // then what is just being written, for a moment.
+        if (pending.size === 0 ? found !== seen : foreign !== heard) counts.forget()
+        if (foreign !== heard) { for (const { amount, counter, now } of pending) counts.add(counter, amount, now) }
+        seen = found
+        heard = foreign
         return counts
       }
       const add = (counter: Counter, amount: number, now: number) => {
         counts.add(counter, amount, now)
         const { bucket, expires } = at(counter, now)
-        insert.run(account, counter.gateway, counter.name, bucket, amount, expires)
-        if (now >= nextSweep || now < nextSweep - sweep) {
-          removeOld.run(now)
-          nextSweep = now + sweep
-        }
+        const change = { counter, amount, now }
+        pending.add(change)
+        const { gateway, name } = counter
+        writer.count(
+          { _tag: "Count", account, gateway, name, bucket, amount, expires, now },
+          () => pending.delete(change)
+        )
       }
 
       return RateLimitStore.of({
         take: (counter, limit) =>
-          timed((now) =>
-            write(() => {
-              if (current().total(counter, now) >= limit) return false
-              add(counter, 1, now)
-              return true
-            })
-          ),
+          timed((now) => {
+            if (current(now).total(counter, now) >= limit) return false
+            add(counter, 1, now)
+            return true
+          }),
         add: (counter, amount) =>
-          timed((now) =>
-            write(() => {
-              current()
-              add(counter, amount, now)
-            })
-          ),
-        total: (counter) => timed((now) => read(() => current().total(counter, now))),
+          timed((now) => {
+            current(now)
+            add(counter, amount, now)
+          }),
+        total: (counter) => timed((now) => current(now).total(counter, now)),
         clear: (gateway) =>
-          write(() => {
-            removeAll.run(account, gateway)
+          Effect.suspend(() => {
             counts.forget(gateway)
+            writer.count({ _tag: "Clear", account, gateway })
+            return writer.flush
           })
       })
     })
   )
+
+/** Milliseconds between two looks at what other processes have counted. */
+const look = 100
 
 /**
  * Counters in this process, for as long as it lives.
@@ -130,23 +141,18 @@ export const layerMemory: Layer.Layer<RateLimitStore> = Layer.sync(RateLimitStor
   const counts = make(() => [])
   return RateLimitStore.of({
     take: (counter, limit) =>
-      timed((now) =>
-        Effect.sync(() => {
-          if (counts.total(counter, now) >= limit) return false
-          counts.add(counter, 1, now)
-          return true
-        })
-      ),
-    add: (counter, amount) => timed((now) => Effect.sync(() => counts.add(counter, amount, now))),
-    total: (counter) => timed((now) => Effect.sync(() => counts.total(counter, now))),
+      timed((now) => {
+        if (counts.total(counter, now) >= limit) return false
+        counts.add(counter, 1, now)
+        return true
+      }),
+    add: (counter, amount) => timed((now) => counts.add(counter, amount, now)),
+    total: (counter) => timed((now) => counts.total(counter, now)),
     clear: (gateway) => Effect.sync(() => counts.forget(gateway))
   })
 })
 
-const timed = <A>(f: (now: number) => Effect.Effect<A>) => Effect.flatMap(Clock.currentTimeMillis, f)
-
-/** Milliseconds between two removals of what counts no more. */
-const sweep = 1000
+const timed = <A>(f: (now: number) => A) => Effect.map(Clock.currentTimeMillis, f)
 
 /** Counters in memory; `load` brings what there is of one that is not known, oldest bucket first. */
 const make = (load: (counter: Counter) => ReadonlyArray<Bucket>) => {

@@ -7,9 +7,16 @@ import * as CacheDatabase from "../../src/local/CacheDatabase.ts"
 import * as CacheStore from "../../src/local/CacheStore.ts"
 import * as Database from "../../src/local/Database.ts"
 import * as RedisCacheStore from "../../src/local/RedisCacheStore.ts"
+import * as WriterThread from "../../src/local/WriterThread.ts"
 import { isMissing } from "../support/redis.ts"
 import { connection } from "./redisStores.ts"
 import { temporaryFile } from "./temporaryFile.ts"
+
+/** The thread of a store in a file, whose tables are there. */
+const threadOf = (file: string) =>
+  Layer.provideMerge(WriterThread.layer(file), CacheDatabase.layer(file)).pipe(
+    Layer.provide(Database.layer(file))
+  )
 
 const account = "0".repeat(32)
 const bytes = (size: number, fill = 1) => new Uint8Array(size).fill(fill)
@@ -23,7 +30,13 @@ const key = (key: string, gateway = "gw") => ({ gateway, key })
 const minute = 60_000
 
 const sqlite = (database: string, limit: number) =>
-  CacheStore.layer(account, { limit }).pipe(Layer.provide(Layer.fresh(CacheDatabase.layer(database))), Layer.orDie)
+  CacheStore.layer(account, { limit }).pipe(Layer.provideMerge(Layer.fresh(threadOf(database))), Layer.orDie)
+
+/** What gives way does so behind the request. */
+const settled = Effect.flatMap(
+  Effect.serviceOption(WriterThread.WriterThread),
+  (thread) => Option.isSome(thread) ? thread.value.flush : Effect.void
+)
 
 const contract = (
   name: string,
@@ -72,9 +85,11 @@ const contract = (
             yield* store.put(key(name), entry(bytes(30)), 60 * minute)
             yield* TestClock.adjust("2 seconds")
           }
+          yield* settled
           yield* store.get(key("a"))
           yield* TestClock.adjust("2 seconds")
           yield* store.put(key("d", "other"), entry(bytes(40)), 60 * minute)
+          yield* settled
           const there = (name: string, gateway?: string) => Effect.map(store.get(key(name, gateway)), Option.isSome)
           assert.deepStrictEqual(
             [yield* there("a"), yield* there("b"), yield* there("c"), yield* there("d", "other")],
@@ -84,6 +99,7 @@ const contract = (
           assert.deepStrictEqual([yield* there("a"), yield* there("c")], [false, true], "too large for any room")
           // Its room is free again: no other gives way.
           yield* store.put(key("e"), entry(bytes(30)), minute)
+          yield* settled
           assert.deepStrictEqual([yield* there("c"), yield* there("d", "other"), yield* there("e")], [true, true, true])
         })))
 
@@ -99,7 +115,7 @@ const contract = (
   })
 
 contract("memory", (limit) => CacheStore.layerMemory({ limit }))
-contract("SQLite", (limit) => sqlite(Database.memory, limit))
+contract("SQLite", (limit) => Layer.unwrap(Effect.map(temporaryFile, (file) => sqlite(file, limit))))
 contract("Redis", (limit) => connection((account) => RedisCacheStore.layer(account, { limit })), isMissing)
 
 describe("a cache in a file", () => {

@@ -77,7 +77,7 @@ const withEntries = <A, E>(use: (logs: LogStore.LogStore["Service"]) => Effect.E
     return yield* use(logs)
   }).pipe(
     Effect.provide(
-      Layer.provide(LogStore.layer(account), LogWriter.layer(Database.memory)).pipe(
+      Layer.provide(LogStore.layer(account), LogWriter.layerMemory).pipe(
         Layer.provide(Layer.fresh(Database.layer(Database.memory)))
       ),
       {

@@ -10,7 +10,7 @@ import * as LogWriter from "../../src/local/LogWriter.ts"
 
 const account = "0".repeat(32)
 const cap: LogStore.Cap = { limit: 100_000, strategy: "DELETE_OLDEST" }
-const store = Layer.provide(LogStore.layer(account), LogWriter.layer(Database.memory)).pipe(
+const store = Layer.provide(LogStore.layer(account), LogWriter.layerMemory).pipe(
   Layer.provideMerge(Layer.fresh(Database.layer(Database.memory)))
 )
 

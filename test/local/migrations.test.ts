@@ -42,7 +42,7 @@ const cap: LogStore.Cap = { limit: 2, strategy: "DELETE_OLDEST" }
 const withLogs = <A, E>(file: string, use: (logs: LogStore.LogStore["Service"]) => Effect.Effect<A, E>) =>
   Effect.flatMap(LogStore.LogStore, use).pipe(
     Effect.provide(
-      Layer.provide(LogStore.layer(account), LogWriter.layer(file)).pipe(
+      Layer.provide(LogStore.layer(account), LogWriter.layerMemory).pipe(
         Layer.provide(Layer.fresh(Database.layer(file)))
       ),
       { local: true }

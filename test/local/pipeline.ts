@@ -29,6 +29,7 @@ import * as Sealing from "../../src/local/Sealing.ts"
 import * as SecretsApi from "../../src/local/SecretsApi.ts"
 import { Site } from "../../src/local/Site.ts"
 import { UpstreamClient, type UpstreamRequest } from "../../src/local/UpstreamClient.ts"
+import * as WriterThread from "../../src/local/WriterThread.ts"
 
 export const account = "0".repeat(32)
 
@@ -54,17 +55,20 @@ export const chat = (n: number, model = "gpt-4o-mini", usage: unknown = { prompt
   Response.json({ id: `chat-${n}`, model, choices: [], usage })
 
 export const stores = (database: string) => {
+  const thread = Layer.fresh(Layer.provideMerge(WriterThread.layer(database), CacheDatabase.layer(database)))
   const counters = database === Database.memory
-    ? Layer.mergeAll(CacheStore.layerMemory({ limit: 1e6 }), RateLimitStore.layerMemory)
-    : Layer.mergeAll(CacheStore.layer(account, { limit: 1e6 }), RateLimitStore.layer(account)).pipe(
-      Layer.provide(Layer.fresh(CacheDatabase.layer(database)))
+    ? Layer.mergeAll(CacheStore.layerMemory({ limit: 1e6 }), RateLimitStore.layerMemory, LogWriter.layerMemory)
+    : Layer.mergeAll(CacheStore.layer(account, { limit: 1e6 }), RateLimitStore.layer(account), LogWriter.layer).pipe(
+      Layer.provide(thread)
     )
   return Layer.mergeAll(
-    Layer.provide(LogStore.layer(account), LogWriter.layer(database)),
     Layer.provideMerge(PolicyStore.layer, ObjectStore.layer(account)),
     RouteStore.layer(account),
     Sealing.layer(Database.memory),
-    Invalidation.layer.pipe(Layer.provide(GatewayStore.layer(account)), Layer.provideMerge(counters))
+    Layer.provideMerge(
+      Layer.mergeAll(LogStore.layer(account), Invalidation.layer.pipe(Layer.provide(GatewayStore.layer(account)))),
+      counters
+    )
   ).pipe(Layer.provide(Layer.fresh(Database.layer(database))), Layer.provide(NodeCrypto.layer))
 }
 

@@ -5,11 +5,19 @@ import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import * as CacheDatabase from "../../src/local/CacheDatabase.ts"
 import * as Database from "../../src/local/Database.ts"
+import type { AiGatewayError } from "../../src/local/Envelope.ts"
 import * as RateLimitStore from "../../src/local/RateLimitStore.ts"
 import * as RedisRateLimitStore from "../../src/local/RedisRateLimitStore.ts"
+import * as WriterThread from "../../src/local/WriterThread.ts"
 import { isMissing } from "../support/redis.ts"
 import { connection } from "./redisStores.ts"
 import { temporaryFile } from "./temporaryFile.ts"
+
+/** The thread of a store in a file, whose tables are there. */
+const threadOf = (file: string) =>
+  Layer.provideMerge(WriterThread.layer(file), CacheDatabase.layer(file)).pipe(
+    Layer.provide(Database.layer(file))
+  )
 
 const account = "0".repeat(32)
 const counter = (technique: "fixed" | "sliding", more: Partial<RateLimitStore.Counter> = {}) => ({
@@ -21,7 +29,7 @@ const counter = (technique: "fixed" | "sliding", more: Partial<RateLimitStore.Co
 })
 
 const sqlite = (database: string) =>
-  RateLimitStore.layer(account).pipe(Layer.provide(Layer.fresh(CacheDatabase.layer(database))), Layer.orDie)
+  RateLimitStore.layer(account).pipe(Layer.provide(Layer.fresh(threadOf(database))), Layer.orDie)
 
 const contract = (name: string, layer: Layer.Layer<RateLimitStore.RateLimitStore>, isLeftOut = false) =>
   describe.skipIf(isLeftOut)(`rate limit store (${name})`, () => {
@@ -116,25 +124,39 @@ const contract = (name: string, layer: Layer.Layer<RateLimitStore.RateLimitStore
   })
 
 contract("memory", RateLimitStore.layerMemory)
-contract("SQLite", sqlite(Database.memory))
+contract("SQLite", Layer.unwrap(Effect.map(temporaryFile, sqlite)))
 contract("Redis", connection(RedisRateLimitStore.layer), isMissing)
 
 describe("counters in a file", () => {
-  it.live("hold exactly for several processes at once", () =>
+  const hour = counter("sliding", { window: 3_600_000 })
+  const use = <A>(
+    file: string,
+    f: (store: RateLimitStore.RateLimitStore["Service"]) => Effect.Effect<A, AiGatewayError>
+  ) => Effect.flatMap(RateLimitStore.RateLimitStore, f).pipe(Effect.provide(sqlite(file), { local: true }))
+
+  it.live("outlive the process", () =>
     Effect.gen(function*() {
       const file = yield* temporaryFile
-      const hour = counter("sliding", { window: 3_600_000 })
-      const taken = yield* Effect.forEach(["a", "b", "c"], () =>
-        Effect.flatMap(RateLimitStore.RateLimitStore, (store) =>
-          Effect.forEach(Array.from({ length: 40 }), () =>
-            Effect.andThen(Effect.yieldNow, store.take(hour, 50)))).pipe(
-            Effect.provide(sqlite(file), { local: true })
-          ), { concurrency: 3 })
-      assert.strictEqual(
-        taken.flat().filter((_) =>
-          _
-        ).length,
-        50
-      )
+      yield* use(file, (store) => Effect.andThen(store.take(hour, 2), store.add(hour, 0.5)))
+      assert.strictEqual(yield* use(file, (store) => store.total(hour)), 1.5)
+    }))
+
+  it.live("are seen by another process a moment later, also while that one counts", () =>
+    Effect.gen(function*() {
+      const file = yield* temporaryFile
+      yield* use(file, (one) =>
+        use(file, (other) =>
+          Effect.gen(function*() {
+            yield* one.take(hour, 5)
+            const taken = Effect.forEach(["one", "other"], (name) => (name === "one" ? one : other).take(hour, 5))
+            let allowed = 1
+            for (let i = 0; i < 20; i++) {
+              yield* Effect.sleep("150 millis")
+              allowed += (yield* taken).filter((_) => _).length
+            }
+            assert.isAtLeast(allowed, 5)
+            // Both may have counted the last one in the same moment.
+            assert.isAtMost(allowed, 6)
+          })))
     }))
 })

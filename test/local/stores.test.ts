@@ -7,15 +7,22 @@ import { TestClock } from "effect/testing"
 import { mkdtempSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as CacheDatabase from "../../src/local/CacheDatabase.ts"
 import * as Database from "../../src/local/Database.ts"
 import * as GatewayStore from "../../src/local/GatewayStore.ts"
 import * as LogStore from "../../src/local/LogStore.ts"
 import * as LogWriter from "../../src/local/LogWriter.ts"
+import * as WriterThread from "../../src/local/WriterThread.ts"
+
+const writerOf = (store: string) =>
+  store === Database.memory
+    ? LogWriter.layerMemory
+    : LogWriter.layer.pipe(Layer.provide(WriterThread.layer(store)), Layer.provide(CacheDatabase.layer(store)))
 
 const account = "0".repeat(32)
 
 const storesIn = (store: string) =>
-  Layer.mergeAll(GatewayStore.layer(account), Layer.provide(LogStore.layer(account), LogWriter.layer(store))).pipe(
+  Layer.mergeAll(GatewayStore.layer(account), Layer.provide(LogStore.layer(account), writerOf(store))).pipe(
     Layer.provide(Layer.fresh(Database.layer(store)))
   )
 

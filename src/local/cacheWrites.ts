@@ -1,0 +1,65 @@
+/**
+ * How cached answers and counts get into their file; also what the thread runs that writes them, so this imports nothing.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type CacheChange =
+  | {
+    readonly _tag: "Put"
+    readonly account: string
+    readonly gateway: string
+    readonly key: string
+    readonly version: number
+    readonly status: number
+    /** JSON. */
+    readonly headers: string
+    readonly body: Uint8Array
+    readonly expires: number
+    readonly now: number
+    /** Most bytes of all bodies. */
+    readonly limit: number
+  }
+  | { readonly _tag: "Touch"; readonly id: number; readonly now: number }
+  | { readonly _tag: "Clear"; readonly account: string; readonly gateway: string }
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type CountChange =
+  | {
+    readonly _tag: "Count"
+    readonly account: string
+    readonly gateway: string
+    readonly name: string
+    readonly bucket: number
+    readonly amount: number
+    readonly expires: number
+    readonly now: number
+  }
+  | { readonly _tag: "Clear"; readonly account: string; readonly gateway: string }
+
+/**
+ * @category constants
+ * @since 0.1.0
+ */
+export const cacheStatements = {
+  insert: `INSERT INTO cache (account, gateway, key, version, status, headers, body, expires_at, used_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version, status = excluded.status,
+    headers = excluded.headers, body = excluded.body, expires_at = excluded.expires_at, used_at = excluded.used_at`,
+  touch: "UPDATE cache SET used_at = ? WHERE id = ?",
+  size: "SELECT n FROM cache_size",
+  removeUnused: "DELETE FROM cache WHERE id = (SELECT id FROM cache ORDER BY used_at, id LIMIT 1)",
+  remove: "DELETE FROM cache WHERE account = ? AND gateway = ? AND key = ?",
+  removeOld: "DELETE FROM cache WHERE expires_at <= ?",
+  removeAll: "DELETE FROM cache WHERE account = ? AND gateway = ?",
+  count: `INSERT INTO limit_counts (account, gateway, name, bucket, amount, expires_at) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET amount = amount + excluded.amount`,
+  removeCounts: "DELETE FROM limit_counts WHERE account = ? AND gateway = ?",
+  removeOldCounts: "DELETE FROM limit_counts WHERE expires_at <= ?"
+} as const

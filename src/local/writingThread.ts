@@ -1,0 +1,150 @@
+/**
+ * The thread that writes what requests leave behind: log entries into the store, answers and counts into the file of the
+ * cache. A batch for each message, one transaction for each file, then it says what became of it.
+ *
+ * It imports nothing but Node's modules, so that it starts at once.
+ *
+ * @since 0.1.0
+ */
+import { DatabaseSync } from "node:sqlite"
+import { parentPort, workerData } from "node:worker_threads"
+import { type CacheChange, cacheStatements, type CountChange } from "./cacheWrites.ts"
+import { type Append, statements, trims } from "./logInserts.ts"
+
+/**
+ * One message; what it has none of is empty.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Batch {
+  readonly logs: ReadonlyArray<Append>
+  readonly cache: ReadonlyArray<CacheChange>
+  readonly counts: ReadonlyArray<CountChange>
+}
+
+/**
+ * The answer to one message.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Written {
+  /** What was lost, and why. */
+  readonly failures: ReadonlyArray<string>
+  /** Another process has written to the file of the cache since the last time. */
+  readonly foreign: boolean
+}
+
+const open = (file: string) => {
+  // Waiting stops nothing but this thread.
+  const db = new DatabaseSync(file, { timeout: 10_000 })
+  db.exec("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384")
+  return db
+}
+
+const { cacheFile, store }: { readonly store: string; readonly cacheFile: string } = workerData
+const logs = open(store)
+const cache = open(cacheFile)
+
+const transaction = (db: DatabaseSync, write: () => void) => {
+  db.exec("BEGIN IMMEDIATE")
+  try {
+    write()
+    db.exec("COMMIT")
+  } catch (cause) {
+    if (db.isTransaction) db.exec("ROLLBACK")
+    throw cause
+  }
+}
+
+const log = {
+  count: logs.prepare(statements.count),
+  entry: logs.prepare(statements.entry),
+  bodies: logs.prepare(statements.bodies),
+  trim: logs.prepare(statements.trim)
+}
+
+const writeLogs = (batch: Batch["logs"]) =>
+  transaction(logs, () => {
+    for (const append of batch) {
+      const { account, cap, gateway } = append
+      if (cap.strategy === "STOP_INSERTING" && Number(log.count.get(account, gateway)?.["n"] ?? 0) >= cap.limit) {
+        continue
+      }
+      log.entry.run(...append.values)
+      if (append.bodies !== null) log.bodies.run(append.id, append.bodies.request, append.bodies.response)
+    }
+    for (const values of trims(batch)) log.trim.run(...values)
+  })
+
+const prepared = Object.fromEntries(
+  Object.entries(cacheStatements).map(([name, sql]) => [name, cache.prepare(sql)])
+)
+const run = (name: keyof typeof cacheStatements, ...values: ReadonlyArray<string | number | Uint8Array>) =>
+  prepared[name]?.run(...values)
+
+let nextSweep = 0
+const generation = cache.prepare("PRAGMA data_version")
+let seen = generation.get()?.["data_version"]
+let foreign = false
+
+const writeCache = ({ cache: changes, counts }: Batch) =>
+  transaction(cache, () => {
+    const found = generation.get()?.["data_version"]
+    foreign = found !== seen
+    seen = found
+    for (const change of changes) {
+      switch (change._tag) {
+        case "Put": {
+          const { account, body, expires, gateway, headers, key, limit, now, status, version } = change
+          if (now >= nextSweep || now < nextSweep - sweep) {
+            run("removeOld", now)
+            run("removeOldCounts", now)
+            nextSweep = now + sweep
+          }
+          if (body.length > limit) {
+            run("remove", account, gateway, key)
+            break
+          }
+          run("insert", account, gateway, key, version, status, headers, body, expires, now)
+          while (Number(prepared["size"]?.get()?.["n"]) > limit) run("removeUnused")
+          break
+        }
+        case "Touch":
+          run("touch", change.now, change.id)
+          break
+        case "Clear":
+          run("removeAll", change.account, change.gateway)
+      }
+    }
+    for (const change of counts) {
+      if (change._tag === "Clear") run("removeCounts", change.account, change.gateway)
+      else run("count", change.account, change.gateway, change.name, change.bucket, change.amount, change.expires)
+    }
+    const last = counts.at(-1)
+    if (last?._tag === "Count" && last.now >= nextSweep) {
+      run("removeOldCounts", last.now)
+      nextSweep = last.now + sweep
+    }
+  })
+
+/** Milliseconds between two removals of what has expired. */
+const sweep = 1000
+
+parentPort?.on("message", (batch: Batch) => {
+  const failures: Array<string> = []
+  foreign = false
+  const attempt = (what: string, write: () => void) => {
+    try {
+      write()
+    } catch (cause) {
+      failures.push(`${what}: ${String(cause)}`)
+    }
+  }
+  if (batch.logs.length > 0) attempt(`${batch.logs.length} log entries`, () => writeLogs(batch.logs))
+  if (batch.cache.length + batch.counts.length > 0) {
+    attempt(`${batch.cache.length} cached answers and ${batch.counts.length} counts`, () => writeCache(batch))
+  }
+  parentPort?.postMessage({ failures, foreign } satisfies Written)
+})
