@@ -1,73 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { type ChildProcess, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
-import { createServer, type Server } from "node:http"
+import { createServer } from "node:http"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { gatewayWith, portOf, ran, running } from "./support/cli.ts"
 
 const require = createRequire(import.meta.url)
-// The dependency `node` is one that runs TypeScript, whichever node runs the tests.
-const node = fileURLToPath(new URL("../node_modules/.bin/node", import.meta.url))
-const cli = fileURLToPath(new URL("../src/cli.ts", import.meta.url))
-
-interface Ran {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
-const start = (...args: ReadonlyArray<string>) => {
-  const child = spawn(node, ["--conditions", "effect-ai-gateway-source", cli, ...args], {
-    stdio: ["ignore", "pipe", "pipe"]
-  })
-  let out = ""
-  let err = ""
-  child.stdout.on("data", (chunk) => out += chunk)
-  child.stderr.on("data", (chunk) => err += chunk)
-  const ended = new Promise<Ran>((resolve) => child.on("close", (code) => resolve({ code, out, err })))
-  const line = new Promise<string>((resolve, reject) => {
-    child.stdout.on("data", () => out.includes("\n") && resolve(out))
-    void ended.then((_) => reject(new Error(`ended early: ${_.err}`)))
-  })
-  line.catch(() => undefined)
-  return { child, ended, line }
-}
-
-const stopped = (child: ChildProcess) => Effect.sync(() => void child.kill("SIGKILL"))
-
-const running = (...args: ReadonlyArray<string>) =>
-  Effect.acquireRelease(Effect.sync(() => start(...args)), ({ child }) => stopped(child))
-
-const ran = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function*() {
-    const { ended } = yield* running(...args)
-    return yield* Effect.promise(() => ended).pipe(Effect.timeout("15 seconds"))
-  })
-
-/** A local gateway without a file, whose token is `t`. */
-const gatewayWith = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function*() {
-    const process = yield* running("local", "--json", "--port", "0", "--store", ":memory:", "--token", "t", ...args)
-    const ready: { readonly ready: true; readonly url: string; readonly accountId: string } = JSON.parse(
-      yield* Effect.promise(() => process.line)
-    )
-    return { child: process.child, ended: process.ended, ready }
-  })
-
-/** Listens on a free port of the loopback interface while the scope is open. */
-const portOf = (server: Server) =>
-  Effect.acquireRelease(
-    Effect.callback<number>((resume) => {
-      server.listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0))
-      })
-    }),
-    () => Effect.sync(() => void server.close())
-  )
 
 describe("effect-ai-gateway local", () => {
   it.live("prints one line of JSON when it is ready, serves, and ends with 0 on SIGTERM while a stream is open", () =>

@@ -23,7 +23,7 @@ import * as GatewayStore from "./GatewayStore.ts"
 import type * as Rules from "./guardrails/Rules.ts"
 import * as Inspection from "./Inspection.ts"
 import * as Invalidation from "./Invalidation.ts"
-import { InvalidOption, LocalGatewayError, type Reason } from "./LocalGatewayError.ts"
+import { InvalidGateways, InvalidOption, LocalGatewayError, type Reason } from "./LocalGatewayError.ts"
 import * as LogStore from "./LogStore.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Notices from "./Notices.ts"
@@ -37,6 +37,7 @@ import * as RedisConnection from "./RedisConnection.ts"
 import * as RedisRateLimitStore from "./RedisRateLimitStore.ts"
 import * as RouteStore from "./RouteStore.ts"
 import * as Sealing from "./Sealing.ts"
+import * as Seeds from "./Seeds.ts"
 import * as Server from "./Server.ts"
 import * as SimulatedProviders from "./SimulatedProviders.ts"
 import { Site } from "./Site.ts"
@@ -94,6 +95,8 @@ export interface Options {
   readonly guardrails?: Rules.Options | undefined
   /** Profiles that gateways' DLP settings may name besides the built-in ones. */
   readonly dlpProfiles?: Profiles.Options | undefined
+  /** Gateways that are made at the start where they do not exist, with the settings that the management API takes. */
+  readonly gateways?: ReadonlyArray<Seeds.Seed> | undefined
   /** Between two words of a simulated stream, 20 milliseconds by default. */
   readonly pause?: Duration.Input | undefined
 }
@@ -136,6 +139,10 @@ export const make = (
       ? yield* Recording.replay(options.replay)
       : yield* Recording.replay(options.replay.directory, options.replay)
     const inspection = yield* Inspection.make(options)
+    const seeds = yield* Effect.mapError(
+      Effect.fromResult(Seeds.decode(options.gateways ?? [])),
+      (problems) => new InvalidGateways({ problems })
+    )
     // Taken from the context when it is there, so that tests own the ids.
     const crypto = Option.getOrElse(
       yield* Effect.serviceOption(Crypto.Crypto),
@@ -161,6 +168,7 @@ export const make = (
         Layer.provide(Layer.succeed(Crypto.Crypto, crypto))
       )
     )
+    yield* Effect.provideContext(Seeds.plant(seeds), stores)
     const listening = yield* Server.listen(host, port, clientTimeout)
     const site = Site.of({
       origin: `http://${reachable(host)}:${listening.port}`,
@@ -255,6 +263,7 @@ const decode = (options: Options): Effect.Effect<
       | "guardrails"
       | "dlpProfiles"
       | "redis"
+      | "gateways"
     >
   > & {
     readonly host: string
@@ -340,8 +349,8 @@ const decode = (options: Options): Effect.Effect<
       cacheLimit,
       redis,
       upstreams,
-      pause: Duration.fromInputUnsafe(options.pause ?? "20 millis"),
-      clientTimeout: Duration.fromInputUnsafe(options.clientTimeout ?? "5 minutes")
+      pause: yield* duration("pause", options.pause ?? "20 millis"),
+      clientTimeout: yield* duration("clientTimeout", options.clientTimeout ?? "5 minutes")
     }
   })
 
@@ -350,6 +359,12 @@ const workersAiOnly = "simulated or another provider: Workers AI is always answe
 
 const refuse = (option: string, value: string, expected: string) =>
   Effect.fail(new InvalidOption({ option, value, expected }))
+
+const duration = (option: string, given: Duration.Input): Effect.Effect<Duration.Duration, InvalidOption> =>
+  Option.match(Duration.fromInput(given), {
+    onNone: () => refuse(option, JSON.stringify(given), "a duration, such as \"30 seconds\""),
+    onSome: Effect.succeed
+  })
 
 const isHost = (host: string) =>
   isIP(host) !== 0 ||
