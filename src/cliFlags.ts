@@ -122,6 +122,11 @@ export const flags = {
     "Most time that a client may take to send a request, as seconds or with a unit, \"5 minutes\" by default",
     "TIME"
   ),
+  shutdownTimeout: numberFlag(
+    "shutdown-timeout",
+    "Most time that open answers have when the gateway is told to stop, 10 seconds by default; a second signal ends at once",
+    "TIME"
+  ),
   redis: given(
     "redis",
     Flag.Redacted("redis"),

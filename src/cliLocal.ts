@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Console from "effect/Console"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Command from "effect/unstable/cli/Command"
@@ -25,6 +26,7 @@ export const command = Command.make("local", cliFlags.flags, ({ json, ...given }
     }
     const resolved = yield* cliSettings.resolve(given)
     const options = optionsOf(resolved.settings)
+    yield* impatience(options.shutdownTimeout)
     const gateway = yield* LocalGateway.make(options).pipe(
       Effect.catchTag("LocalGatewayError", ({ reason }) => failed(reason, resolved))
     )
@@ -39,6 +41,27 @@ export const command = Command.make("local", cliFlags.flags, ({ json, ...given }
     )
   )
 
+/** The first signal, which ends the command, waits for open answers; the second does not. */
+const impatience = (patience: Duration.Duration) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      let first: NodeJS.Timeout | undefined
+      const onSignal = (signal: "SIGINT" | "SIGTERM") => {
+        if (first !== undefined) process.exit(signal === "SIGINT" ? 130 : 143)
+        first = setTimeout(
+          () =>
+            process.stderr.write(
+              `Waiting up to ${Duration.format(patience)} for answers that are open; a second signal ends at once\n`
+            ),
+          300
+        ).unref()
+      }
+      process.on("SIGINT", onSignal).on("SIGTERM", onSignal)
+      return onSignal
+    }),
+    (onSignal) => Effect.sync(() => process.off("SIGINT", onSignal).off("SIGTERM", onSignal))
+  )
+
 const mebibyte = 1024 * 1024
 
 const optionsOf = (settings: cliSettings.Settings) => ({
@@ -49,7 +72,8 @@ const optionsOf = (settings: cliSettings.Settings) => ({
   redis: settings.redis === undefined ? undefined : Redacted.make(settings.redis, { label: "redis" }),
   cacheLimit: settings.cacheLimit === undefined ? undefined : settings.cacheLimit * mebibyte,
   bodyLimit: settings.bodyLimit === undefined ? undefined : settings.bodyLimit * mebibyte,
-  clientTimeout: settings.clientTimeout === undefined ? undefined : cliSettings.toDuration(settings.clientTimeout)
+  clientTimeout: settings.clientTimeout === undefined ? undefined : cliSettings.toDuration(settings.clientTimeout),
+  shutdownTimeout: cliSettings.toDuration(settings.shutdownTimeout ?? 10)
 } satisfies LocalGateway.Options)
 
 type Options = ReturnType<typeof optionsOf>

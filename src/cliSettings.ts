@@ -64,6 +64,7 @@ const Settings = Schema.Struct({
   cacheLimit: wholeNumber(0, 999_999, " MiB"),
   bodyLimit: wholeNumber(1, 2048, " MiB"),
   clientTimeout: time(1),
+  shutdownTimeout: time(0),
   redis: setting("a URL, redis://HOST:PORT or rediss://...", isText),
   upstreams: Schema.optionalKey(
     Schema.Record(Schema.String, value("a URL, live or simulated", isText)).annotate({

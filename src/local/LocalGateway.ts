@@ -80,6 +80,8 @@ export interface Options {
   readonly bodyLimit?: number | undefined
   /** Most time that a client may take to send a request, 5 minutes by default; a tenth of it is for the headers. */
   readonly clientTimeout?: Duration.Input | undefined
+  /** How long a gateway that stops waits for the answers that are open, 300 milliseconds by default. */
+  readonly shutdownTimeout?: Duration.Input | undefined
   /** Most bytes of cached answers, 256 MiB by default; those not used for longest give way. */
   readonly cacheLimit?: number | undefined
   /**
@@ -124,10 +126,21 @@ export const make = (
   options: Options = {}
 ): Effect.Effect<LocalGateway["Service"], LocalGatewayError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { accountId, bodyLimit, cacheLimit, clientTimeout, host, pause, port, redis, store, upstreams } =
-      yield* decode(
-        options
-      )
+    const {
+      accountId,
+      bodyLimit,
+      cacheLimit,
+      clientTimeout,
+      host,
+      pause,
+      port,
+      redis,
+      shutdownTimeout,
+      store,
+      upstreams
+    } = yield* decode(
+      options
+    )
     if (options.record !== undefined && options.replay !== undefined) {
       return yield* refuse("record", options.record, "no record together with replay")
     }
@@ -169,7 +182,7 @@ export const make = (
       )
     )
     yield* Effect.provideContext(Seeds.plant(seeds), stores)
-    const listening = yield* Server.listen(host, port, clientTimeout)
+    const listening = yield* Server.listen(host, port, { client: clientTimeout, shutdown: shutdownTimeout })
     const site = Site.of({
       origin: `http://${reachable(host)}:${listening.port}`,
       host,
@@ -276,6 +289,7 @@ const decode = (options: Options): Effect.Effect<
     readonly upstreams: ReadonlyMap<string, string>
     readonly pause: Duration.Duration
     readonly clientTimeout: Duration.Duration
+    readonly shutdownTimeout: Duration.Duration
   },
   Reason
 > =>
@@ -350,7 +364,8 @@ const decode = (options: Options): Effect.Effect<
       redis,
       upstreams,
       pause: yield* duration("pause", options.pause ?? "20 millis"),
-      clientTimeout: yield* duration("clientTimeout", options.clientTimeout ?? "5 minutes")
+      clientTimeout: yield* duration("clientTimeout", options.clientTimeout ?? "5 minutes"),
+      shutdownTimeout: yield* duration("shutdownTimeout", options.shutdownTimeout ?? "300 millis")
     }
   })
 
