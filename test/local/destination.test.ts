@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as fc from "fast-check"
 import { readdirSync } from "node:fs"
 import * as Destination from "../../src/local/Destination.ts"
 import { LocalGateway } from "../../src/local/index.ts"
@@ -64,6 +65,51 @@ describe("where a step goes", () => {
   for (const [given, expected] of table) {
     it(`${JSON.stringify(given)} -> ${expected}`, () => assert.strictEqual(shown(decide(given)), expected))
   }
+
+  it("SEC-04: a path never leaves the base of a named, live or custom server, however its dots are written", () => {
+    const segment = fc.oneof(
+      fc.constantFrom(
+        "..",
+        ".",
+        "%2e%2e",
+        "%2E.",
+        ".%2e",
+        "%2e",
+        ".\t.",
+        "..\\",
+        "\\..",
+        "%252e%252e",
+        "...",
+        "",
+        "v1"
+      ),
+      fc.string()
+    )
+    let sent = 0
+    fc.assert(
+      fc.property(fc.array(segment, { minLength: 1, maxLength: 5 }), (segments) => {
+        const path = segments.join("/").replace(/[?#].*$/s, "")
+        const cases: ReadonlyArray<readonly [Parameters<typeof decide>[0], base: string]> = [
+          [{ provider: "openai", upstream: "http://127.0.0.1:1/api/x" }, "http://127.0.0.1:1/api/x"],
+          [{ provider: "groq", key: true }, "https://api.groq.com/openai/v1"],
+          [{ provider: "custom-me", custom: "https://me.test/a/b" }, "https://me.test/a/b"]
+        ]
+        for (const [given, base] of cases) {
+          const destination = decide({ ...given, path })
+          if (destination._tag !== "Upstream") {
+            assert.include(destination._tag === "Nowhere" ? destination.problem : "", "base URL")
+            continue
+          }
+          sent++
+          // As the client that sends it reads it.
+          const { href } = new URL(destination.url)
+          assert.isTrue(href === base || href.startsWith(`${base}/`), `${JSON.stringify(path)} -> ${href}`)
+        }
+      }),
+      { numRuns: 2000 }
+    )
+    assert.isAbove(sent, 500, "most paths are fine")
+  })
 
   it("knows every provider's own server, and never says v1 twice", () => {
     const urls: ReadonlyArray<readonly [provider: string, path: string, url: string]> = [
