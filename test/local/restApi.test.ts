@@ -71,7 +71,7 @@ const dynamicRoute = (provider: string, model: string) => ({
 })
 
 describe("the run APIs", () => {
-  it.live("REST-03 chat completions translate for the author's provider, through default and logged as REST API", () =>
+  it.live("REST-03: chat completions translate for the author's provider, through default and logged as REST API", () =>
     Effect.gen(function*() {
       const { gateway, seen } = yield* start
       const answer = yield* ai(gateway, "/chat/completions", { model: "anthropic/claude-haiku-4.5", messages })
@@ -88,7 +88,7 @@ describe("the run APIs", () => {
       assert.strictEqual(streamed.text, fixture("tools.sse", "openai-chat"))
     }))
 
-  it.live("REST-04, REST-05 responses, messages and embeddings reach their provider in its own format", () =>
+  it.live("REST-04, REST-05: responses, messages and embeddings reach their provider in its own format", () =>
     Effect.gen(function*() {
       const { gateway, seen } = yield* start
       yield* create(gateway, "gw")
@@ -141,7 +141,7 @@ describe("the run APIs", () => {
       }
     }))
 
-  it.live("REST-06 models of Workers AI run outside any gateway unless a header names one", () =>
+  it.live("REST-06: models of Workers AI run outside any gateway unless a header names one", () =>
     Effect.gen(function*() {
       const { gateway } = yield* start
       yield* create(gateway, "gw")
@@ -156,7 +156,7 @@ describe("the run APIs", () => {
       assert.lengthOf(vectors.json.data[0].embedding, 768)
     }))
 
-  it.live("REST-08 a model that is nobody's here is 404/7003, no model is 400, no token and a missing gateway say so", () =>
+  it.live("REST-08: a model that is nobody's here is 404/7003, no model is 400, no token and a missing gateway say so", () =>
     Effect.gen(function*() {
       const { gateway, seen } = yield* start
       const cases: ReadonlyArray<[string, unknown, number, number]> = [
