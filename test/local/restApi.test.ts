@@ -183,13 +183,14 @@ describe("the run APIs", () => {
   it.live("run dynamic routes over REST and over the binding", () =>
     Effect.gen(function*() {
       const { gateway, seen } = yield* start
-      yield* create(gateway, "gw")
+      yield* create(gateway, "gw", { store_id: "dev:1" })
       yield* manage(gateway, "/gw/routes", { body: dynamicRoute("openai", "gpt-4o") })
       const ran = { "cf-aig-model": "gpt-4o", "cf-aig-provider": "openai" }
       const rest = yield* ai(gateway, "/chat/completions", { model: "dynamic/support", messages }, {
         "cf-aig-gateway-id": "gw"
       })
       assert.deepInclude(rest.headers, ran)
+      assert.deepStrictEqual(rest.json.gatewayMetadata, { keySource: "Unified" })
       const binding = (id: string, name: string, inputs = {}) =>
         call(`${gateway.url}/workers-binding/ai-gateway/run?version=3`, {
           headers: { "cf-consn-model-id": `dynamic/${name}` },
@@ -208,6 +209,13 @@ describe("the run APIs", () => {
         ["/openai/chat/completions", "gpt-4o"]
       ])
       assert.strictEqual((yield* binding("gw", "none")).json.internalCode, 7003)
+      yield* manage(gateway, "/gw/provider_configs", {
+        body: { alias: "default", default_config: true, provider_slug: "openai", secret: "sk-stored-0123456789" }
+      })
+      const own = yield* ai(gateway, "/chat/completions", { model: "dynamic/support", messages }, {
+        "cf-aig-gateway-id": "gw"
+      })
+      assert.deepStrictEqual(own.json.gatewayMetadata, { keySource: "BYOK" })
     }))
 })
 
