@@ -12,6 +12,7 @@ import { chromium } from "playwright-core"
 import * as Database from "../src/local/Database.ts"
 import { LocalGateway } from "../src/local/index.ts"
 import * as LogStore from "../src/local/LogStore.ts"
+import * as LogWriter from "../src/local/LogWriter.ts"
 import { find } from "../test/support/programs.ts"
 
 const [file = join(import.meta.dirname, "log-page.png"), scheme] = process.argv.slice(2)
@@ -97,7 +98,11 @@ const take = Effect.gen(function*() {
       const [one, bodies] = entry(i, Math.min(at, now - 1000))
       yield* logs.append(one, bodies, { limit: 100_000, strategy: "DELETE_OLDEST" })
     }
-  }).pipe(Effect.provide(LogStore.layer("0".repeat(32)).pipe(Layer.provide(Database.layer(store)))))
+  }).pipe(
+    Effect.provide(
+      Layer.provide(LogStore.layer("0".repeat(32)), LogWriter.layer(store)).pipe(Layer.provide(Database.layer(store)))
+    )
+  )
   const gateway = yield* LocalGateway.make({ store })
   const browser = yield* Effect.acquireRelease(
     Effect.promise(() =>

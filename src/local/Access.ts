@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import * as Redacted from "effect/Redacted"
-import { createHash, timingSafeEqual } from "node:crypto"
+import { timingSafeEqual } from "node:crypto"
 import { isIP } from "node:net"
 
 /**
@@ -57,15 +57,18 @@ export const refusal = (
 }
 
 /**
- * Compares candidates with the token in constant time.
+ * Compares candidates with the token in constant time; only its length can be found out.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const verifier = (token: Redacted.Redacted<string>): (candidate: string | undefined) => boolean => {
-  const digest = (text: string) => createHash("sha256").update(text).digest()
-  const expected = digest(Redacted.value(token))
-  return (candidate) => candidate !== undefined && timingSafeEqual(digest(candidate), expected)
+  const expected = Buffer.from(Redacted.value(token))
+  return (candidate) => {
+    if (candidate === undefined) return false
+    const given = Buffer.from(candidate)
+    return given.length === expected.length && timingSafeEqual(given, expected)
+  }
 }
 
 /**
@@ -106,10 +109,12 @@ export const secretHeaders: ReadonlyArray<string> = [
 export const withoutToken = <Value extends string | undefined>(
   headers: { readonly [name: string]: Value },
   isToken: (candidate: string | undefined) => boolean
-): { readonly [name: string]: Value } =>
-  Object.fromEntries(
-    Object.entries(headers).filter(([name, value]) => !secretHeaders.includes(name) || !isToken(credential(value)))
-  )
+): { readonly [name: string]: Value } => {
+  const carrying = secretHeaders.filter((name) => isToken(credential(headers[name])))
+  return carrying.length === 0
+    ? headers
+    : Object.fromEntries(Object.entries(headers).filter(([name]) => !carrying.includes(name)))
+}
 
 const isAllowedHost = (listenHost: string, host: string): boolean => {
   const name = bare(host.replace(/:\d+$/, ""))

@@ -32,6 +32,8 @@ import * as LogEntries from "./LogEntries.ts"
 import { type LogEntry, LogStore } from "./LogStore.ts"
 import { Metrics } from "./Metrics.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
+import * as Policies from "./policies/Policies.ts"
+import { PolicyStore } from "./policies/PolicyStore.ts"
 import * as Providers from "./Providers.ts"
 import * as RateLimits from "./RateLimits.ts"
 import { RateLimitStore } from "./RateLimitStore.ts"
@@ -64,6 +66,7 @@ export const make = Effect.gen(function*() {
   const logs = yield* LogStore
   const cache = yield* CacheStore
   const limits = yield* RateLimitStore
+  const policies = yield* PolicyStore
   const stores = yield* Effect.context<ObjectStore | RouteStore | Sealing | RateLimitStore>()
   const client = yield* UpstreamClient
   const sendCustom = site.allowPrivateUpstreams ? client.send : client.sendPublic
@@ -182,6 +185,7 @@ export const make = Effect.gen(function*() {
 
     let isFinal = false
     let isSimulated = false
+    let buckets: ReadonlyArray<Policies.Bucket> = []
     const provide = Effect.gen(function*() {
       // b
       if (!counted.request) {
@@ -189,7 +193,8 @@ export const make = Effect.gen(function*() {
         yield* Effect.tapError(RateLimits.count(limits, gateway), () => Effect.sync(() => void (isFinal = true)))
       }
       counted.request = true
-      // c
+      // c: a request that is refused anyway is no policy's matter
+      if (denied === undefined) buckets = yield* Policies.check(policies, limits, gateway.id, target)
       yield* SpendLimits.check(limits, budgets, target)
       // d: what DLP and guardrails say about the prompt
       if (denied !== undefined) return yield* Effect.fail(denied)
@@ -227,7 +232,13 @@ export const make = Effect.gen(function*() {
     })
     const answer = hit ?? (yield* Effect.catch(
       provide,
-      (error) => Effect.succeed(Answer.json(error.status, Envelope.gatewayBody(error)))
+      (error) =>
+        Effect.succeed(
+          Answer.json(
+            error.status,
+            error._tag === "PolicyRefusal" ? Envelope.policyBody(error) : Envelope.gatewayBody(error)
+          )
+        )
     ))
 
     const collects = options.collectLog ?? Gateway.collectsLogs(gateway)
@@ -248,6 +259,7 @@ export const make = Effect.gen(function*() {
         ? Costs.of({ provider: step.provider, model, usage, custom: options.customCost })
         : Costs.free
       yield* SpendLimits.book(limits, budgets, cost.cost)
+      yield* Policies.book(limits, gateway.id, buckets, cost.cost)
       if (unified !== undefined) yield* unified.charge(cost.cost ?? 0)
       const now = yield* Clock.currentTimeMillis
       const success = complete && isSuccess(answer)

@@ -10,9 +10,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
-import * as SqlClient from "effect/unstable/sql/SqlClient"
-import { patiently } from "./Database.ts"
+import { CacheDatabase } from "./CacheDatabase.ts"
 import type { Gateway } from "./Gateway.ts"
 
 /**
@@ -71,74 +69,59 @@ export interface Options {
  * @category layers
  * @since 0.1.0
  */
-export const layer = (
-  account: string,
-  { limit }: Options
-): Layer.Layer<CacheStore, never, SqlClient.SqlClient> =>
+export const layer = (account: string, { limit }: Options): Layer.Layer<CacheStore, never, CacheDatabase> =>
   Layer.effect(
     CacheStore,
-    Effect.gen(function*() {
-      const sql = yield* SqlClient.SqlClient
-
-      const insert = Effect.fnUntraced(function*({ gateway, key }: Key, entry: Entry, now: number, ttl: number) {
-        yield* sql`DELETE FROM cache WHERE account = ${account} AND gateway = ${gateway} AND key = ${key}
-          OR expires_at <= ${now}`
-        const { body, headers, status, version } = entry
-        if (body.length > limit) return
-        yield* sql`INSERT INTO cache ${
-          sql.insert({
-            account,
-            gateway,
-            key,
-            version,
-            status,
-            headers: JSON.stringify(headers),
-            body,
-            expires_at: now + ttl,
-            used_at: now
-          })
-        }`
-        while (true) {
-          const [size] = yield* sql<{ readonly n: number }>`SELECT n FROM cache_size`
-          if ((size?.n ?? 0) <= limit) return
-          yield* sql`DELETE FROM cache WHERE id = (SELECT id FROM cache ORDER BY used_at, id LIMIT 1)`
-        }
-      })
+    Effect.map(CacheDatabase, ({ prepare, read, write }) => {
+      const find = prepare(
+        `SELECT id, status, headers, body, version, used_at FROM cache
+          WHERE account = ? AND gateway = ? AND key = ? AND expires_at > ?`
+      )
+      const use = prepare("UPDATE cache SET used_at = ? WHERE id = ?")
+      const insert = prepare(
+        `INSERT INTO cache (account, gateway, key, version, status, headers, body, expires_at, used_at)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version,
+          status = excluded.status, headers = excluded.headers, body = excluded.body, expires_at = excluded.expires_at,
+          used_at = excluded.used_at`
+      )
+      const size = prepare("SELECT n FROM cache_size")
+      const removeUnused = prepare("DELETE FROM cache WHERE id = (SELECT id FROM cache ORDER BY used_at, id LIMIT 1)")
+      const remove = prepare("DELETE FROM cache WHERE account = ? AND gateway = ? AND key = ?")
+      const removeOld = prepare("DELETE FROM cache WHERE expires_at <= ?")
+      const removeAll = prepare("DELETE FROM cache WHERE account = ? AND gateway = ?")
+      let nextSweep = 0
 
       return CacheStore.of({
         versionOf: ({ modifiedAt }) => Effect.succeed(modifiedAt),
-        get: Effect.fnUntraced(
-          function*({ gateway, key, version }) {
-            const now = yield* Clock.currentTimeMillis
-            const [row] = yield* sql`SELECT id, status, headers, body, version, used_at FROM cache
-              WHERE account = ${account} AND gateway = ${gateway} AND key = ${key} AND expires_at > ${now}`
-            if (row === undefined) return Option.none()
-            const { id, used_at: used, ...entry } = yield* decodeRow(row)
-            if (version !== undefined && entry.version !== version) return Option.none()
-            // To the second is enough to know what is in use, and spares most hits a write.
-            if (now - used >= 1000) yield* sql`UPDATE cache SET used_at = ${now} WHERE id = ${id}`
-            return Option.some(entry)
-          },
-          patiently,
-          Effect.orDie
-        ),
-        put: Effect.fnUntraced(
-          function*(key, entry, ttl) {
-            const now = yield* Clock.currentTimeMillis
-            yield* sql.withTransaction(insert(key, entry, now, ttl))
-          },
-          patiently,
-          Effect.orDie
-        ),
-        clear: (gateway) =>
-          sql`DELETE FROM cache WHERE account = ${account} AND gateway = ${gateway}`.pipe(
-            patiently,
-            Effect.orDie,
-            Effect.asVoid
-          )
+        get: Effect.fnUntraced(function*({ gateway, key, version }) {
+          const now = yield* Clock.currentTimeMillis
+          const row = yield* read(() => find.get(account, gateway, key, now))
+          const entry = row === undefined ? undefined : entryOf(row)
+          if (entry === undefined || (version !== undefined && entry.version !== version)) return Option.none()
+          const id = row?.["id"] ?? null
+          // To the second is enough to know what is in use, and spares most hits a write.
+          if (now - Number(row?.["used_at"]) >= 1000) yield* write(() => use.run(now, id))
+          return Option.some(entry)
+        }),
+        put: Effect.fnUntraced(function*({ gateway, key }, { body, headers, status, version }, ttl) {
+          const now = yield* Clock.currentTimeMillis
+          yield* write(() => {
+            if (now >= nextSweep || now < nextSweep - sweep) {
+              removeOld.run(now)
+              nextSweep = now + sweep
+            }
+            if (body.length > limit) return void remove.run(account, gateway, key)
+            insert.run(account, gateway, key, version, status, JSON.stringify(headers), body, now + ttl, now)
+            while (Number(size.get()?.["n"]) > limit) removeUnused.run()
+          })
+        }),
+        clear: (gateway) => Effect.asVoid(write(() => removeAll.run(account, gateway)))
       })
     })
   )
+
+/** Milliseconds between two removals of what has expired. */
+const sweep = 1000
 
 /**
  * Answers in this process, for as long as it lives.
@@ -192,11 +175,8 @@ export const layerMemory = ({ limit }: Options): Layer.Layer<CacheStore> =>
     })
   })
 
-const decodeRow = Schema.decodeUnknownEffect(Schema.Struct({
-  id: Schema.Number,
-  status: Schema.Number,
-  headers: Schema.fromJsonString(Schema.Record(Schema.String, Schema.String)),
-  body: Schema.Uint8Array,
-  version: Schema.Number,
-  used_at: Schema.Number
-}))
+/** Undefined for a row that is none of ours. */
+const entryOf = ({ body, headers, status, version }: { readonly [column: string]: unknown }): Entry | undefined =>
+  body instanceof Uint8Array && typeof headers === "string" && typeof status === "number" && typeof version === "number"
+    ? { status, version, body, headers: JSON.parse(headers) }
+    : undefined

@@ -64,7 +64,13 @@ export const patiently = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<
  */
 export const memory = ":memory:"
 
-const prepareFile = (file: string) =>
+/**
+ * Makes a file that only its owner reads, and its folder, when they are missing.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const prepareFile = (file: string): Effect.Effect<void, unknown> =>
   Effect.try({
     try: () => {
       mkdirSync(dirname(file), { recursive: true })
@@ -96,6 +102,11 @@ const migrate = SqliteMigrator.run({
     "5_unknown_costs": Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       for (const statement of unknownCosts) yield* sql.unsafe(statement)
+    }),
+    // They have a file of their own: see CacheDatabase.
+    "7_cache_and_limits_elsewhere": Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      for (const table of ["cache", "cache_size", "limit_counts"]) yield* sql.unsafe(`DROP TABLE ${table}`)
     }),
     "6_log_indexes": Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
@@ -292,7 +303,7 @@ const logIndexes = [
   `CREATE INDEX logs_provider ON logs (account, gateway, provider, seq, model, status_code, success, cached)`,
   `CREATE INDEX logs_success ON logs (account, gateway, success, seq, status_code, cached)`,
   `CREATE INDEX logs_cached ON logs (account, gateway, cached, seq, status_code, success)`,
-  `CREATE INDEX logs_time ON logs (account, created_at, duration, success, cached, tokens_in, tokens_out, cost)`,
+  `CREATE INDEX logs_time ON logs (account, created_at, duration, success, cached, tokens_in, tokens_out, cost, gateway)`,
   `CREATE INDEX logs_event ON logs (account, gateway, event_id)`,
   `CREATE TABLE log_labels (
     key TEXT NOT NULL,
@@ -311,7 +322,13 @@ const logIndexes = [
   `CREATE TRIGGER labels_removed AFTER DELETE ON logs WHEN OLD.metadata IS NOT NULL BEGIN ${removeLabels("OLD")}; END`
 ]
 
-const isLocked = (error: unknown): boolean =>
+/**
+ * Whether another process or connection is writing.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isLocked = (error: unknown): boolean =>
   /locked|busy/i.test(String(deepest(error))) ||
   (typeof error === "object" && error !== null && "kind" in error && error.kind === "Locked")
 

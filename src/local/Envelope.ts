@@ -1,8 +1,8 @@
 /**
  * The shapes in which Cloudflare wraps answers and errors.
  *
- * Three envelopes share one server: `errors` (plural) of the v4 API, `error` (singular, an array) of the gateway's
- * data plane, and `internalCode` with `description` of Workers AI behind the binding. Source: the wire reference,
+ * Four envelopes share one server: `errors` (plural) of the v4 API, `error` (singular, an array) of the gateway's
+ * data plane, `error` as an object of its policies, and `internalCode` with `description` of Workers AI behind the binding. Source: the wire reference,
  * section 3.4.
  *
  * @since 0.1.0
@@ -67,6 +67,30 @@ export class AiGatewayError extends Schema.TaggedError<AiGatewayError>("effect-a
 ) {
   override get message(): string {
     return `${this.code}: ${this.description}`
+  }
+}
+
+/**
+ * A request that a policy of the gateway refuses.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PolicyRefusal extends Schema.TaggedError<PolicyRefusal>("effect-ai-gateway/local/PolicyRefusal")(
+  "PolicyRefusal",
+  {
+    status: Schema.Number,
+    error: Schema.Struct({
+      message: Schema.String,
+      /** Which is used up, what was spent and what may be, in US dollars. */
+      bucket: Schema.optionalKey(Schema.String),
+      spent: Schema.optionalKey(Schema.Number),
+      limit: Schema.optionalKey(Schema.Number)
+    })
+  }
+) {
+  override get message(): string {
+    return this.error.message
   }
 }
 
@@ -216,6 +240,14 @@ export const gatewayBody = (error: AiGatewayError): unknown => ({
   message: error.description,
   description: error.description
 })
+
+/**
+ * The body of what a policy refuses: without a code, and `error` is an object.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const policyBody = ({ error }: PolicyRefusal): unknown => ({ success: false, error })
 
 /**
  * A failure in the gateway's envelope.

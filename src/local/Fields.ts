@@ -36,22 +36,35 @@ export const decode = (
   body: unknown,
   fields: Fields
 ): Effect.Effect<{ readonly [name: string]: unknown }, Envelope.ApiError> => {
-  if (!isRecord(body)) {
-    return Effect.fail(Envelope.apiError(400, invalidInput, "body: expected a JSON object", ["body"]))
-  }
-  const problems: Array<Envelope.Notice> = []
-  for (const [name, field] of Object.entries(fields)) {
-    const value = body[name]
-    const expected = value === undefined ? undefined : field.check(value)
-    if (value === undefined && field.required) problems.push(notice(name, "is required"))
-    if (expected !== undefined) problems.push(notice(name, `expected ${expected}`))
-  }
-  for (const name of Object.keys(body)) {
-    if (!Object.hasOwn(fields, name)) problems.push(notice(name, "is not a field of this object"))
-  }
-  return problems.length === 0
+  const found = problems(body, fields, ["body"])
+  return isRecord(body) && found.length === 0
     ? Effect.succeed(Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined)))
-    : Effect.fail(new Envelope.ApiError({ status: 400, errors: problems }))
+    : Effect.fail(new Envelope.ApiError({ status: 400, errors: found }))
+}
+
+/**
+ * What is wrong with an object at a place in a request.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const problems = (
+  value: unknown,
+  fields: Fields,
+  path: ReadonlyArray<string>
+): ReadonlyArray<Envelope.Notice> => {
+  if (!isRecord(value)) return [notice(path, "expected a JSON object")]
+  const found: Array<Envelope.Notice> = []
+  for (const [name, field] of Object.entries(fields)) {
+    const given = value[name]
+    const expected = given === undefined ? undefined : field.check(given)
+    if (given === undefined && field.required) found.push(notice([...path, name], "is required"))
+    if (expected !== undefined) found.push(notice([...path, name], `expected ${expected}`))
+  }
+  for (const name of Object.keys(value)) {
+    if (!Object.hasOwn(fields, name)) found.push(notice([...path, name], "is not a field of this object"))
+  }
+  return found
 }
 
 /** @since 0.1.0 */
@@ -94,8 +107,14 @@ export const list = (item: Field["check"], minimum = 0): Field["check"] => (u) =
   return undefined
 }
 
-const notice = (name: string, problem: string): Envelope.Notice => ({
+/**
+ * A problem at a place in a request.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const notice = (path: ReadonlyArray<string>, problem: string): Envelope.Notice => ({
   code: invalidInput,
-  message: `body.${name}: ${problem}`,
-  path: ["body", name]
+  message: `${path.join(".")}: ${problem}`,
+  path
 })

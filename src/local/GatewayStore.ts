@@ -7,7 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SqlClient from "effect/unstable/sql/SqlClient"
 import { patiently } from "./Database.ts"
@@ -61,6 +61,9 @@ export const layer = (account: string): Layer.Layer<GatewayStore, never, SqlClie
       const sql = yield* SqlClient.SqlClient
       const one = (rows: ReadonlyArray<unknown>) =>
         rows[0] === undefined ? Effect.succeedNone : Effect.asSome(fromRow(rows[0]))
+      // Every request asks for its gateway. What another process has changed is seen a moment later.
+      const known = new Map<string, { readonly gateway: Option.Option<Gateway.Gateway>; readonly until: number }>()
+      const forget = (id: string) => Effect.sync(() => known.delete(id))
       return GatewayStore.of({
         create: Effect.fnUntraced(
           function*(id, settings) {
@@ -72,11 +75,18 @@ export const layer = (account: string): Layer.Layer<GatewayStore, never, SqlClie
             )
           },
           patiently,
-          Effect.orDie
+          Effect.orDie,
+          (changed, id) => Effect.ensuring(changed, forget(id))
         ),
         get: Effect.fnUntraced(
           function*(id) {
-            return yield* one(yield* sql`SELECT * FROM gateways WHERE account = ${account} AND id = ${id}`)
+            const now = yield* Clock.currentTimeMillis
+            const last = known.get(id)
+            if (last !== undefined && now < last.until && now >= last.until - moment) return last.gateway
+            const gateway = yield* one(yield* sql`SELECT * FROM gateways WHERE account = ${account} AND id = ${id}`)
+            if (known.size >= mostKnown) known.clear()
+            known.set(id, { gateway, until: now + moment })
+            return gateway
           },
           patiently,
           Effect.orDie
@@ -90,14 +100,16 @@ export const layer = (account: string): Layer.Layer<GatewayStore, never, SqlClie
             )
           },
           patiently,
-          Effect.orDie
+          Effect.orDie,
+          (changed, id) => Effect.ensuring(changed, forget(id))
         ),
         remove: Effect.fnUntraced(
           function*(id) {
             return yield* one(yield* sql`DELETE FROM gateways WHERE account = ${account} AND id = ${id} RETURNING *`)
           },
           patiently,
-          Effect.orDie
+          Effect.orDie,
+          (changed, id) => Effect.ensuring(changed, forget(id))
         ),
         list: Effect.fnUntraced(
           function*(options) {
@@ -118,6 +130,11 @@ export const layer = (account: string): Layer.Layer<GatewayStore, never, SqlClie
       })
     })
   )
+
+/** Milliseconds for which a gateway is taken for what it was. */
+const moment = 100
+
+const mostKnown = 1000
 
 const Row = Schema.Struct({
   id: Schema.String,

@@ -16,6 +16,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { isIP } from "node:net"
 import * as Access from "./Access.ts"
+import * as CacheDatabase from "./CacheDatabase.ts"
 import * as CacheStore from "./CacheStore.ts"
 import * as Database from "./Database.ts"
 import type * as Profiles from "./dlp/Profiles.ts"
@@ -23,12 +24,21 @@ import * as GatewayStore from "./GatewayStore.ts"
 import type * as Rules from "./guardrails/Rules.ts"
 import * as Inspection from "./Inspection.ts"
 import * as Invalidation from "./Invalidation.ts"
-import { InvalidGateways, InvalidOption, LocalGatewayError, type Reason } from "./LocalGatewayError.ts"
+import {
+  InvalidGateways,
+  InvalidOption,
+  LocalGatewayError,
+  type Reason,
+  type RedisUnavailable,
+  type StoreUnavailable
+} from "./LocalGatewayError.ts"
 import * as LogStore from "./LogStore.ts"
+import * as LogWriter from "./LogWriter.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Notices from "./Notices.ts"
 import * as ObjectStore from "./ObjectStore.ts"
 import * as Pipeline from "./Pipeline.ts"
+import * as PolicyStore from "./policies/PolicyStore.ts"
 import * as Providers from "./Providers.ts"
 import * as RateLimitStore from "./RateLimitStore.ts"
 import * as Recording from "./Recording.ts"
@@ -170,8 +180,8 @@ export const make = (
           Layer.provide(GatewayStore.layer(accountId)),
           Layer.provideMerge(cacheAndLimits(store, accountId, cacheLimit, redis))
         ),
-        LogStore.layer(accountId),
-        ObjectStore.layer(accountId),
+        Layer.provide(LogStore.layer(accountId), LogWriter.layer(store)),
+        Layer.provideMerge(PolicyStore.layer, ObjectStore.layer(accountId)),
         RouteStore.layer(accountId),
         WorkerScripts.layer(accountId),
         Sealing.layer(store)
@@ -245,7 +255,12 @@ export const layerTestWith = (
 export const layerTest: Layer.Layer<LocalGateway | TestMode.TestMode, LocalGatewayError> = layerTestWith()
 
 /** What lives and dies with the process needs no database. */
-const cacheAndLimits = (store: string, account: string, limit: number, redis: RedisConnection.Target | undefined) =>
+const cacheAndLimits = (
+  store: string,
+  account: string,
+  limit: number,
+  redis: RedisConnection.Target | undefined
+): Layer.Layer<CacheStore.CacheStore | RateLimitStore.RateLimitStore, RedisUnavailable | StoreUnavailable> =>
   redis !== undefined
     // A connection each: no limit waits behind a large answer.
     ? Layer.mergeAll(
@@ -260,7 +275,9 @@ const cacheAndLimits = (store: string, account: string, limit: number, redis: Re
     )
     : store === Database.memory
     ? Layer.mergeAll(CacheStore.layerMemory({ limit }), RateLimitStore.layerMemory)
-    : Layer.mergeAll(CacheStore.layer(account, { limit }), RateLimitStore.layer(account))
+    : Layer.mergeAll(CacheStore.layer(account, { limit }), RateLimitStore.layer(account)).pipe(
+      Layer.provide(CacheDatabase.layer(store))
+    )
 
 const decode = (options: Options): Effect.Effect<
   Required<

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type { Append } from "./logInserts.ts"
 import type { LogEntry } from "./LogStore.ts"
 
 const Flag = Schema.Literals([0, 1])
@@ -79,35 +80,36 @@ export const fromRow = (row: unknown) =>
   }))
 
 /**
- * The columns of an entry, without its account.
+ * The values of an entry, in the order of the columns.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const toRow = (entry: LogEntry) => ({
-  id: entry.id,
-  gateway: entry.gateway,
-  created_at: entry.createdAt,
-  provider: entry.provider,
-  model: entry.model,
-  path: entry.path,
-  duration: entry.duration,
-  request_type: entry.requestType,
-  request_content_type: entry.requestContentType,
-  response_content_type: entry.responseContentType,
-  status_code: entry.statusCode,
-  success: entry.success ? 1 : 0,
-  cached: entry.cached ? 1 : 0,
-  tokens_in: entry.tokensIn,
-  tokens_out: entry.tokensOut,
-  cost: entry.cost,
-  custom_cost: entry.customCost ? 1 : 0,
-  metadata: entry.metadata === null ? null : JSON.stringify(entry.metadata),
-  step: entry.step,
-  event_id: entry.eventId,
-  user_agent: entry.userAgent,
-  request_size: entry.requestSize,
-  response_size: entry.responseSize,
-  feedback: entry.feedback,
-  score: entry.score
-})
+export const toValues = (account: string, entry: LogEntry): Append["values"] => [
+  account,
+  entry.id,
+  entry.gateway,
+  entry.createdAt,
+  entry.provider,
+  entry.model,
+  entry.path,
+  entry.duration,
+  entry.requestType,
+  entry.requestContentType,
+  entry.responseContentType,
+  entry.statusCode,
+  entry.success ? 1 : 0,
+  entry.cached ? 1 : 0,
+  entry.tokensIn,
+  entry.tokensOut,
+  entry.cost,
+  entry.customCost ? 1 : 0,
+  entry.metadata === null ? null : JSON.stringify(entry.metadata),
+  entry.step,
+  entry.eventId,
+  entry.userAgent,
+  entry.requestSize,
+  entry.responseSize,
+  entry.feedback,
+  entry.score
+]

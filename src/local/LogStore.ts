@@ -1,8 +1,8 @@
 /**
  * Where the gateway's log entries are kept.
  *
- * Entries are appended to a queue and written behind the request, in batches; every read and the end of the scope
- * writes what is queued first, so that nothing is missed and nothing is lost on an orderly shutdown.
+ * Entries are written behind the request (`LogWriter`); every read and the end of the scope waits for what was appended, so
+ * that nothing is missed and nothing is lost on an orderly shutdown.
  *
  * @since 0.1.0
  */
@@ -11,14 +11,13 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
 import * as SqlClient from "effect/unstable/sql/SqlClient"
 import { patiently } from "./Database.ts"
 import * as LogFilters from "./LogFilters.ts"
 import * as LogQueries from "./LogQueries.ts"
-import { fromRow, toRow } from "./LogRow.ts"
+import { fromRow, toValues } from "./LogRow.ts"
+import { LogWriter } from "./LogWriter.ts"
 
 /**
  * One request to one provider, with no header of it: only bodies and facts.
@@ -180,51 +179,14 @@ export class LogStore extends Context.Service<LogStore, {
  * @category layers
  * @since 0.1.0
  */
-export const layer = (account: string): Layer.Layer<LogStore, never, SqlClient.SqlClient> =>
+export const layer = (account: string): Layer.Layer<LogStore, never, SqlClient.SqlClient | LogWriter> =>
   Layer.effect(
     LogStore,
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
-      const queue = yield* Queue.unbounded<
-        { readonly entry: LogEntry; readonly bodies: Bodies | null; readonly cap: Cap }
-      >()
-      const writing = yield* Semaphore.make(1)
+      const { append, flush } = yield* LogWriter
       // Says only that there is something: who is slow misses repetitions, and nothing waits for them.
       const appended = yield* PubSub.sliding<void>(1)
-
-      const insert = Effect.fnUntraced(function*(entry: LogEntry, bodies: Bodies | null, cap: Cap) {
-        if (cap.strategy === "STOP_INSERTING") {
-          const [counted] = yield* sql<{ readonly n: number }>`SELECT n FROM log_counts
-            WHERE account = ${account} AND gateway = ${entry.gateway}`
-          if ((counted?.n ?? 0) >= cap.limit) return
-        }
-        yield* sql`INSERT INTO logs ${sql.insert({ account, ...toRow(entry) })}`
-        if (bodies !== null) yield* sql`INSERT INTO log_bodies ${sql.insert({ id: entry.id, ...bodies })}`
-        if (cap.strategy === "DELETE_OLDEST") {
-          yield* sql`DELETE FROM logs WHERE seq IN (
-            SELECT seq FROM logs WHERE account = ${account} AND gateway = ${entry.gateway} ORDER BY seq LIMIT max(0, (
-              SELECT n FROM log_counts WHERE account = ${account} AND gateway = ${entry.gateway}) - ${cap.limit}))`
-        }
-      })
-      const flush = Queue.clear(queue).pipe(
-        Effect.flatMap((batch) =>
-          batch.length === 0 ? Effect.void : Effect.andThen(
-            // An immediate lock: a transaction that starts by reading cannot wait for another process's write.
-            sql`UPDATE log_counts SET n = n WHERE 0`,
-            Effect.forEach(batch, (_) => insert(_.entry, _.bodies, _.cap), { discard: true })
-          ).pipe(
-            sql.withTransaction,
-            patiently,
-            Effect.catch((error) =>
-              Effect.logError(`The local gateway lost ${batch.length} log entries: its store failed`, error)
-            )
-          )
-        ),
-        writing.withPermits(1),
-        Effect.uninterruptible
-      )
-      yield* Effect.addFinalizer(() => flush)
-      yield* Queue.peek(queue).pipe(Effect.andThen(flush), Effect.forever, Effect.forkScoped)
 
       const find = Effect.fnUntraced(function*(gateway: string, id: string) {
         const rows = yield* sql`SELECT * FROM logs WHERE account = ${account} AND gateway = ${gateway} AND id = ${id}`
@@ -239,7 +201,7 @@ export const layer = (account: string): Layer.Layer<LogStore, never, SqlClient.S
       return LogStore.of({
         append: (entry, bodies, cap) =>
           Effect.andThen(
-            Queue.offer(queue, { entry, bodies, cap }),
+            append({ account, gateway: entry.gateway, id: entry.id, values: toValues(account, entry), bodies, cap }),
             Effect.asVoid(PubSub.publish(appended, undefined))
           ),
         get: (gateway, id) => flush.pipe(Effect.andThen(find(gateway, id)), patiently, Effect.orDie),

@@ -25,6 +25,8 @@ import * as Notices from "./Notices.ts"
 import { ObjectStore } from "./ObjectStore.ts"
 import * as Paging from "./Paging.ts"
 import type { Pipeline } from "./Pipeline.ts"
+import { PolicyStore } from "./policies/PolicyStore.ts"
+import * as PoliciesApi from "./PoliciesApi.ts"
 import * as ProviderConfigsApi from "./ProviderConfigsApi.ts"
 import * as Providers from "./Providers.ts"
 import * as RestApi from "./RestApi.ts"
@@ -46,7 +48,7 @@ type Request = HttpServerRequest.HttpServerRequest
 export const layer = Layer.suspend((): Layer.Layer<
   never,
   never,
-  HttpRouter.HttpRouter | Site | GatewayStore | LogStore | ObjectStore | RouteStore | Sealing | Pipeline
+  HttpRouter.HttpRouter | Site | GatewayStore | LogStore | ObjectStore | PolicyStore | RouteStore | Sealing | Pipeline
 > =>
   Layer.mergeAll(
     gatewaysAndAccount,
@@ -54,6 +56,7 @@ export const layer = Layer.suspend((): Layer.Layer<
     ProviderConfigsApi.layer,
     CustomProvidersApi.layer,
     DatasetsApi.layer,
+    PoliciesApi.layer,
     SecretsApi.layer,
     RestApi.layer
   )
@@ -64,6 +67,7 @@ const gatewaysAndAccount = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const gateways = yield* GatewayStore
   const logs = yield* LogStore
   const objects = yield* ObjectStore
+  const policies = yield* PolicyStore
 
   const route = V4.routes(router, site)
 
@@ -122,6 +126,7 @@ const gatewaysAndAccount = HttpRouter.use(Effect.fnUntraced(function*(router) {
       yield* logs.remove({ gateway: removed.id, orderBy: "created_at", direction: "asc" })
       // Routes stay, as they do on Cloudflare.
       for (const kind of ["provider_config", "dataset", "evaluation"] as const) yield* objects.clear(kind, removed.id)
+      yield* policies.clear(removed.id)
       return Envelope.ok(Gateway.encode(removed))
     }))
 

@@ -62,23 +62,32 @@ export const make = (): Metrics["Service"] => {
   const tokens = counter("ai_gateway_tokens_total", "Tokens, as providers counted them.")
   const cost = counter("ai_gateway_cost_dollars_total", "Estimated cost in US dollars.")
   const seconds = counter("ai_gateway_request_duration_seconds_total", "Time that the requests took together.")
-  const pairs = new Set<string>()
+  /** The labels of each pair that is counted apart, by provider and model. */
+  const pairs = new Map<string, Map<string, string>>()
+  let counted = 0
   let inFlight = 0
+
+  const labelsOf = (provider: string, model: string): string => {
+    const models = pairs.get(provider) ?? new Map<string, string>()
+    const known = models.get(model)
+    if (known !== undefined) return known
+    if (counted >= maxModels || provider.length + model.length > maxPair) return `provider="other",model="other"`
+    const labels = `provider="${escaped(provider)}",model="${escaped(model)}"`
+    pairs.set(provider, models.set(model, labels))
+    counted++
+    return labels
+  }
+
   return {
     observe: (observation) => {
-      const pair = JSON.stringify([observation.provider, observation.model])
-      const isCounted = pairs.has(pair) || (pairs.size < maxModels && pair.length <= maxPair)
-      if (isCounted) pairs.add(pair)
-      const of = isCounted
-        ? { provider: observation.provider, model: observation.model }
-        : { provider: "other", model: "other" }
-      const status = String(observation.status)
-      requests.add({ ...of, status }, 1)
+      const of = labelsOf(observation.provider, observation.model)
+      const withStatus = `${of},status="${observation.status}"`
+      requests.add(withStatus, 1)
       seconds.add(of, observation.duration / 1000)
-      if (!observation.success) errors.add({ ...of, status }, 1)
+      if (!observation.success) errors.add(withStatus, 1)
       if (observation.cached) hits.add(of, 1)
-      if (observation.tokensIn) tokens.add({ ...of, direction: "in" }, observation.tokensIn)
-      if (observation.tokensOut) tokens.add({ ...of, direction: "out" }, observation.tokensOut)
+      if (observation.tokensIn) tokens.add(`${of},direction="in"`, observation.tokensIn)
+      if (observation.tokensOut) tokens.add(`${of},direction="out"`, observation.tokensOut)
       if (observation.cost) cost.add(of, observation.cost)
     },
     begin: () => {
@@ -105,18 +114,13 @@ export const layer: Layer.Layer<Metrics> = Layer.sync(Metrics, make)
 /** Longer names are nobody's model. */
 const maxPair = 256
 
-type Labels = { readonly [name: string]: string }
-
 const counter = (name: string, help: string) => {
   const series = new Map<string, number>()
-  const key = (labels: Labels) =>
-    Object.entries(labels).map(([label, value]) => `${label}="${escaped(value)}"`).join(",")
   return {
-    add: (labels: Labels, amount: number): void => {
-      const wanted = key(labels)
-      const at = series.has(wanted) || series.size < maxSeries
-        ? wanted
-        : key(Object.fromEntries(Object.keys(labels).map((label) => [label, "other"])))
+    add: (labels: string, amount: number): void => {
+      const at = series.has(labels) || series.size < maxSeries
+        ? labels
+        : labels.replace(/="(?:[^"\\]|\\.)*"/g, "=\"other\"")
       series.set(at, (series.get(at) ?? 0) + amount)
     },
     render: (): string =>

@@ -1,5 +1,6 @@
 /**
- * Where the small objects beside gateways are kept: provider configs, custom providers, datasets, evaluations, secrets.
+ * Where the small objects beside gateways are kept: provider configs, custom providers, datasets, evaluations,
+ * policies, secrets.
  *
  * @since 0.1.0
  */
@@ -17,7 +18,14 @@ import { patiently } from "./Database.ts"
  * @category models
  * @since 0.1.0
  */
-export type Kind = "provider_config" | "custom_provider" | "dataset" | "evaluation" | "secrets_store" | "secret"
+export type Kind =
+  | "provider_config"
+  | "custom_provider"
+  | "dataset"
+  | "evaluation"
+  | "policy"
+  | "secrets_store"
+  | "secret"
 
 /**
  * @category models

@@ -23,6 +23,7 @@ import { GatewayStore } from "./GatewayStore.ts"
 import type { LogStore } from "./LogStore.ts"
 import type { Metrics } from "./Metrics.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
+import type { PolicyStore } from "./policies/PolicyStore.ts"
 import type { RateLimitStore } from "./RateLimitStore.ts"
 import * as RequestOptions from "./RequestOptions.ts"
 import type { RouteStore } from "./RouteStore.ts"
@@ -65,6 +66,7 @@ export const layer: Layer.Layer<
   | CacheStore
   | RateLimitStore
   | ObjectStore
+  | PolicyStore
   | RouteStore
   | Sealing
   | Crypto.Crypto

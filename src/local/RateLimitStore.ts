@@ -12,8 +12,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as SqlClient from "effect/unstable/sql/SqlClient"
-import { patiently } from "./Database.ts"
+import { CacheDatabase } from "./CacheDatabase.ts"
 import type { AiGatewayError } from "./Envelope.ts"
 
 /**
@@ -50,70 +49,73 @@ export class RateLimitStore extends Context.Service<RateLimitStore, {
 /**
  * Counters in SQLite: they hold across restarts, and for all processes on one file.
  *
+ * What is counted is also kept in memory, until another process writes.
+ *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (account: string): Layer.Layer<RateLimitStore, never, SqlClient.SqlClient> =>
+export const layer = (account: string): Layer.Layer<RateLimitStore, never, CacheDatabase> =>
   Layer.effect(
     RateLimitStore,
-    Effect.gen(function*() {
-      const sql = yield* SqlClient.SqlClient
-      const of = ({ gateway, name }: Counter) => sql`account = ${account} AND gateway = ${gateway} AND name = ${name}`
-      const forgetOld = (now: number) => sql`DELETE FROM limit_counts WHERE expires_at <= ${now}`
+    Effect.map(CacheDatabase, ({ generation, prepare, read, write }) => {
+      const select = prepare(
+        `SELECT bucket, amount, expires_at FROM limit_counts
+          WHERE account = ? AND gateway = ? AND name = ? ORDER BY bucket`
+      )
+      const insert = prepare(
+        `INSERT INTO limit_counts (account, gateway, name, bucket, amount, expires_at) VALUES (?, ?, ?, ?, ?, ?)
+          ON CONFLICT DO UPDATE SET amount = amount + excluded.amount`
+      )
+      const removeOld = prepare("DELETE FROM limit_counts WHERE expires_at <= ?")
+      const removeAll = prepare("DELETE FROM limit_counts WHERE account = ? AND gateway = ?")
+      const counts = make(({ gateway, name }) =>
+        select.all(account, gateway, name).map(({ amount, bucket, expires_at: expires }) => ({
+          bucket: Number(bucket),
+          amount: Number(amount),
+          expires: Number(expires)
+        }))
+      )
+      let seen = -1
+      let nextSweep = 0
+
+      const current = () => {
+        const now = generation()
+        if (now !== seen) counts.forget()
+        seen = now
+        return counts
+      }
+      const add = (counter: Counter, amount: number, now: number) => {
+        counts.add(counter, amount, now)
+        const { bucket, expires } = at(counter, now)
+        insert.run(account, counter.gateway, counter.name, bucket, amount, expires)
+        if (now >= nextSweep || now < nextSweep - sweep) {
+          removeOld.run(now)
+          nextSweep = now + sweep
+        }
+      }
 
       return RateLimitStore.of({
-        take: Effect.fnUntraced(
-          function*(counter, limit) {
-            const now = yield* Clock.currentTimeMillis
-            const { bucket, expires, first } = at(counter, now)
-            // One statement: it locks before it reads, so that no other process counts in between.
-            const [counted] = yield* sql<{ readonly amount: number }>`
-              INSERT INTO limit_counts (account, gateway, name, bucket, amount, expires_at)
-              SELECT ${account}, ${counter.gateway}, ${counter.name}, ${bucket}, 1, ${expires}
-              WHERE (SELECT coalesce(sum(amount), 0) FROM limit_counts
-                WHERE ${of(counter)} AND bucket >= ${first}) < ${limit}
-              ON CONFLICT DO UPDATE SET amount = amount + 1 RETURNING amount`
-            if (counted?.amount === 1) yield* forgetOld(now)
-            return counted !== undefined
-          },
-          patiently,
-          Effect.orDie
-        ),
-        add: Effect.fnUntraced(
-          function*(counter, amount) {
-            const now = yield* Clock.currentTimeMillis
-            const { bucket, expires } = at(counter, now)
-            yield* sql`INSERT INTO limit_counts ${
-              sql.insert({
-                account,
-                gateway: counter.gateway,
-                name: counter.name,
-                bucket,
-                amount,
-                expires_at: expires
-              })
-            } ON CONFLICT DO UPDATE SET amount = amount + excluded.amount`
-            yield* forgetOld(now)
-          },
-          patiently,
-          Effect.orDie
-        ),
-        total: Effect.fnUntraced(
-          function*(counter) {
-            const { first } = at(counter, yield* Clock.currentTimeMillis)
-            const [counted] = yield* sql<{ readonly n: number }>`SELECT coalesce(sum(amount), 0) AS n
-              FROM limit_counts WHERE ${of(counter)} AND bucket >= ${first}`
-            return counted?.n ?? 0
-          },
-          patiently,
-          Effect.orDie
-        ),
+        take: (counter, limit) =>
+          timed((now) =>
+            write(() => {
+              if (current().total(counter, now) >= limit) return false
+              add(counter, 1, now)
+              return true
+            })
+          ),
+        add: (counter, amount) =>
+          timed((now) =>
+            write(() => {
+              current()
+              add(counter, amount, now)
+            })
+          ),
+        total: (counter) => timed((now) => read(() => current().total(counter, now))),
         clear: (gateway) =>
-          sql`DELETE FROM limit_counts WHERE account = ${account} AND gateway = ${gateway}`.pipe(
-            patiently,
-            Effect.orDie,
-            Effect.asVoid
-          )
+          write(() => {
+            removeAll.run(account, gateway)
+            counts.forget(gateway)
+          })
       })
     })
   )
@@ -125,49 +127,78 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, SqlCl
  * @since 0.1.0
  */
 export const layerMemory: Layer.Layer<RateLimitStore> = Layer.sync(RateLimitStore, () => {
-  const gateways = new Map<string, Map<string, Array<Bucket>>>()
+  const counts = make(() => [])
+  return RateLimitStore.of({
+    take: (counter, limit) =>
+      timed((now) =>
+        Effect.sync(() => {
+          if (counts.total(counter, now) >= limit) return false
+          counts.add(counter, 1, now)
+          return true
+        })
+      ),
+    add: (counter, amount) => timed((now) => Effect.sync(() => counts.add(counter, amount, now))),
+    total: (counter) => timed((now) => Effect.sync(() => counts.total(counter, now))),
+    clear: (gateway) => Effect.sync(() => counts.forget(gateway))
+  })
+})
+
+const timed = <A>(f: (now: number) => Effect.Effect<A>) => Effect.flatMap(Clock.currentTimeMillis, f)
+
+/** Milliseconds between two removals of what counts no more. */
+const sweep = 1000
+
+/** Counters in memory; `load` brings what there is of one that is not known, oldest bucket first. */
+const make = (load: (counter: Counter) => ReadonlyArray<Bucket>) => {
+  const gateways = new Map<string, Map<string, Held>>()
   let nextSweep = 0
 
-  /** The counter's buckets that still count, oldest first. */
-  const bucketsOf = (counter: Counter, now: number): Array<Bucket> => {
+  const held = (counter: Counter, now: number): Held => {
     // Counters that nobody asks for again, such as those of users who left, go once a minute.
     if (now >= nextSweep) {
       nextSweep = now + 60_000
       for (const counters of gateways.values()) {
-        for (const [name, buckets] of counters) {
+        for (const [name, { buckets }] of counters) {
           if (buckets.every(({ expires }) => expires <= now)) counters.delete(name)
         }
       }
     }
-    const counters = gateways.get(counter.gateway) ?? new Map<string, Array<Bucket>>()
+    const counters = gateways.get(counter.gateway) ?? new Map<string, Held>()
     gateways.set(counter.gateway, counters)
-    const buckets = counters.get(counter.name) ?? []
-    counters.set(counter.name, buckets)
+    const known = counters.get(counter.name)
+    const found = known ?? heldOf(load(counter))
+    if (known === undefined) counters.set(counter.name, found)
     const { first } = at(counter, now)
-    while (buckets[0] !== undefined && buckets[0].bucket < first) buckets.shift()
-    return buckets
+    for (let old = found.buckets[0]; old !== undefined && old.bucket < first; old = found.buckets[0]) {
+      found.buckets.shift()
+      // Differences of fractions leave crumbs, which must not add up.
+      found.sum = found.buckets.length === 0 ? 0 : found.sum - old.amount
+    }
+    return found
   }
-  const add = (counter: Counter, amount: number, now: number) => {
-    const buckets = bucketsOf(counter, now)
-    const { bucket, expires } = at(counter, now)
-    const last = buckets.at(-1)
-    if (last?.bucket === bucket) last.amount += amount
-    else buckets.push({ bucket, expires, amount })
-  }
-  const total = (counter: Counter, now: number) => bucketsOf(counter, now).reduce((sum, { amount }) => sum + amount, 0)
-  const timed = <A>(f: (now: number) => A) => Effect.map(Clock.currentTimeMillis, f)
 
-  return RateLimitStore.of({
-    take: (counter, limit) =>
-      timed((now) => {
-        if (total(counter, now) >= limit) return false
-        add(counter, 1, now)
-        return true
-      }),
-    add: (counter, amount) => timed((now) => add(counter, amount, now)),
-    total: (counter) => timed((now) => total(counter, now)),
-    clear: (gateway) => Effect.sync(() => gateways.delete(gateway))
-  })
+  return {
+    total: (counter: Counter, now: number): number => held(counter, now).sum,
+    add: (counter: Counter, amount: number, now: number): void => {
+      const found = held(counter, now)
+      const { bucket, expires } = at(counter, now)
+      const last = found.buckets.at(-1)
+      if (last?.bucket === bucket) last.amount += amount
+      else found.buckets.push({ bucket, expires, amount })
+      found.sum += amount
+    },
+    forget: (gateway?: string): void => gateway === undefined ? gateways.clear() : void gateways.delete(gateway)
+  }
+}
+
+interface Held {
+  readonly buckets: Array<Bucket>
+  sum: number
+}
+
+const heldOf = (buckets: ReadonlyArray<Bucket>): Held => ({
+  buckets: [...buckets],
+  sum: buckets.reduce((sum, { amount }) => sum + amount, 0)
 })
 
 interface Bucket {

@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 import * as Headers from "effect/unstable/http/Headers"
 import * as HttpMiddleware from "effect/unstable/http/HttpMiddleware"
 import * as HttpRouter from "effect/unstable/http/HttpRouter"
@@ -33,6 +34,7 @@ import * as ManagementApi from "./ManagementApi.ts"
 import { Metrics } from "./Metrics.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
 import type { Pipeline } from "./Pipeline.ts"
+import type { PolicyStore } from "./policies/PolicyStore.ts"
 import type { RouteStore } from "./RouteStore.ts"
 import type { Sealing } from "./Sealing.ts"
 import { Site } from "./Site.ts"
@@ -123,7 +125,17 @@ export const serve = (
 ): Effect.Effect<
   void,
   never,
-  Scope.Scope | Site | GatewayStore | LogStore | ObjectStore | RouteStore | Sealing | Pipeline | WorkerScripts | Metrics
+  | Scope.Scope
+  | Site
+  | GatewayStore
+  | LogStore
+  | ObjectStore
+  | PolicyStore
+  | RouteStore
+  | Sealing
+  | Pipeline
+  | WorkerScripts
+  | Metrics
 > =>
   Effect.gen(function*() {
     const { accountId } = yield* Site
@@ -142,7 +154,11 @@ export const serve = (
           TestMode.layer
         )
       )
-      yield* listening.server.serve(app)
+      // Spans that nobody takes cost more than the routing.
+      const isTraced = (yield* Effect.context<never>()).mapUnsafe.has(Tracer.Tracer.key)
+      yield* listening.server.serve(app).pipe(
+        Effect.provideService(HttpMiddleware.TracerDisabledWhen, ({ url }) => !isTraced || isWatch(url))
+      )
     }).pipe(Effect.provideService(Stopping, Deferred.await(stopping)))
     // Runs before the server's finalizer, which interrupts what is still being answered.
     yield* Effect.addFinalizer(() => listening.drain)
@@ -159,8 +175,7 @@ export const serve = (
     Effect.updateService(
       Headers.CurrentRedactedNames,
       (names) => [...names, ...Access.secretHeaders, "sec-websocket-protocol"]
-    ),
-    Effect.provideService(HttpMiddleware.TracerDisabledWhen, (request) => isWatch(request.url))
+    )
   )
 
 /**

@@ -97,6 +97,18 @@ export const book = (
     ? Effect.void
     : Effect.forEach(budgets, ({ counter }) => store.add(counter, cost), { discard: true })
 
+/**
+ * The names under which rules know a model: `openai/gpt-5`, its own, and after the slug of its provider.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const namesOf = (provider: string, model: string): ReadonlyArray<string> => [
+  authored(provider, model),
+  `${provider}/${model}`,
+  model
+]
+
 /** The values that choose the rule's bucket; undefined when the rule is not about this request. */
 const partsOf = (
   rule: { readonly [field: string]: unknown },
@@ -123,9 +135,6 @@ const valuesOf = (dimension: unknown): ReadonlyArray<string> | undefined =>
   isRecord(dimension) && dimension["mode"] === "filter" && Array.isArray(dimension["values"])
     ? dimension["values"].map(String)
     : undefined
-
-/** Rules name models as `openai/gpt-5`; a model's own name and the slug of its provider are taken, too. */
-const namesOf = (provider: string, model: string) => [authored(provider, model), `${provider}/${model}`, model]
 
 const authored = (provider: string, model: string) =>
   model.startsWith("@") ? model : `${Object.hasOwn(authors, provider) ? authors[provider] : provider}/${model}`

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
+import * as CacheDatabase from "../../src/local/CacheDatabase.ts"
 import * as CacheStore from "../../src/local/CacheStore.ts"
 import * as Database from "../../src/local/Database.ts"
 import * as RedisCacheStore from "../../src/local/RedisCacheStore.ts"
@@ -22,7 +23,7 @@ const key = (key: string, gateway = "gw") => ({ gateway, key })
 const minute = 60_000
 
 const sqlite = (database: string, limit: number) =>
-  CacheStore.layer(account, { limit }).pipe(Layer.provide(Layer.fresh(Database.layer(database))), Layer.orDie)
+  CacheStore.layer(account, { limit }).pipe(Layer.provide(Layer.fresh(CacheDatabase.layer(database))), Layer.orDie)
 
 const contract = (
   name: string,

@@ -334,8 +334,8 @@ describe("guardrail rules", () => {
 })
 
 describe("linear patterns", () => {
-  const compiled = (source: string) => {
-    const result = LinearPattern.compile(source)
+  const compiled = (source: string, options?: LinearPattern.Options) => {
+    const result = LinearPattern.compile(source, options)
     if (result._tag === "Failure") throw new Error(`${source}: ${result.failure}`)
     return result.success
   }
@@ -395,6 +395,23 @@ describe("linear patterns", () => {
     for (const source of sources) {
       for (const text of texts) {
         assert.strictEqual(compiled(source)(text), new RegExp(source, "i").test(text), `/${source}/ on "${text}"`)
+        assert.strictEqual(
+          compiled(source, { caseSensitive: true })(text),
+          new RegExp(source).test(text),
+          `/${source}/ with case on "${text}"`
+        )
+      }
+    }
+  })
+
+  it("may match the empty text where that is wanted", () => {
+    for (const source of ["a*", "^$", "", "^a?$", "x|"]) {
+      for (const text of ["", "a", "b", "ab"]) {
+        assert.strictEqual(
+          compiled(source, { mayBeEmpty: true })(text),
+          new RegExp(source).test(text),
+          `/${source}/ on "${text}"`
+        )
       }
     }
   })

@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import * as Database from "../../src/local/Database.ts"
 import * as LogFilters from "../../src/local/LogFilters.ts"
 import * as LogStore from "../../src/local/LogStore.ts"
+import * as LogWriter from "../../src/local/LogWriter.ts"
 
 const account = "0".repeat(32)
 
@@ -75,9 +76,14 @@ const withEntries = <A, E>(use: (logs: LogStore.LogStore["Service"]) => Effect.E
     }
     return yield* use(logs)
   }).pipe(
-    Effect.provide(LogStore.layer(account).pipe(Layer.provide(Layer.fresh(Database.layer(Database.memory)))), {
-      local: true
-    })
+    Effect.provide(
+      Layer.provide(LogStore.layer(account), LogWriter.layer(Database.memory)).pipe(
+        Layer.provide(Layer.fresh(Database.layer(Database.memory)))
+      ),
+      {
+        local: true
+      }
+    )
   )
 
 const selectedBy = (logs: LogStore.LogStore["Service"], query: string) =>

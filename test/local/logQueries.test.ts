@@ -6,10 +6,13 @@ import * as fc from "fast-check"
 import * as Database from "../../src/local/Database.ts"
 import type * as LogQueries from "../../src/local/LogQueries.ts"
 import * as LogStore from "../../src/local/LogStore.ts"
+import * as LogWriter from "../../src/local/LogWriter.ts"
 
 const account = "0".repeat(32)
 const cap: LogStore.Cap = { limit: 100_000, strategy: "DELETE_OLDEST" }
-const store = LogStore.layer(account).pipe(Layer.provideMerge(Layer.fresh(Database.layer(Database.memory))))
+const store = Layer.provide(LogStore.layer(account), LogWriter.layer(Database.memory)).pipe(
+  Layer.provideMerge(Layer.fresh(Database.layer(Database.memory)))
+)
 
 const base: LogStore.LogEntry = {
   id: "1",

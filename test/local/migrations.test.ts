@@ -5,6 +5,7 @@ import * as Option from "effect/Option"
 import { DatabaseSync } from "node:sqlite"
 import * as Database from "../../src/local/Database.ts"
 import * as LogStore from "../../src/local/LogStore.ts"
+import * as LogWriter from "../../src/local/LogWriter.ts"
 import { temporaryFile } from "./temporaryFile.ts"
 
 const account = "0".repeat(32)
@@ -40,7 +41,12 @@ const cap: LogStore.Cap = { limit: 2, strategy: "DELETE_OLDEST" }
 
 const withLogs = <A, E>(file: string, use: (logs: LogStore.LogStore["Service"]) => Effect.Effect<A, E>) =>
   Effect.flatMap(LogStore.LogStore, use).pipe(
-    Effect.provide(LogStore.layer(account).pipe(Layer.provide(Layer.fresh(Database.layer(file)))), { local: true })
+    Effect.provide(
+      Layer.provide(LogStore.layer(account), LogWriter.layer(file)).pipe(
+        Layer.provide(Layer.fresh(Database.layer(file)))
+      ),
+      { local: true }
+    )
   )
 
 describe("a database of before", () => {
@@ -52,7 +58,7 @@ describe("a database of before", () => {
       // As the third migration left it.
       const old = new DatabaseSync(file)
       old.exec(
-        "DELETE FROM migrations WHERE migration_id > 3; DROP TABLE cache; DROP TABLE cache_size; DROP TABLE limit_counts; DROP TABLE log_labels"
+        "DELETE FROM migrations WHERE migration_id > 3; DROP TABLE log_labels"
       )
       const table = String(old.prepare("SELECT sql FROM sqlite_master WHERE name = 'logs'").get()?.["sql"])
       const triggers = old.prepare(

@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import type * as Answer from "../../src/local/Answer.ts"
+import * as CacheDatabase from "../../src/local/CacheDatabase.ts"
 import * as CacheStore from "../../src/local/CacheStore.ts"
 import * as Database from "../../src/local/Database.ts"
 import * as Gateway from "../../src/local/Gateway.ts"
@@ -16,9 +17,11 @@ import type { Step } from "../../src/local/GatewayRequest.ts"
 import * as GatewayStore from "../../src/local/GatewayStore.ts"
 import * as Invalidation from "../../src/local/Invalidation.ts"
 import * as LogStore from "../../src/local/LogStore.ts"
+import * as LogWriter from "../../src/local/LogWriter.ts"
 import * as Metrics from "../../src/local/Metrics.ts"
 import * as ObjectStore from "../../src/local/ObjectStore.ts"
 import * as Pipeline from "../../src/local/Pipeline.ts"
+import * as PolicyStore from "../../src/local/policies/PolicyStore.ts"
 import * as RateLimitStore from "../../src/local/RateLimitStore.ts"
 import * as RequestOptions from "../../src/local/RequestOptions.ts"
 import * as RouteStore from "../../src/local/RouteStore.ts"
@@ -53,10 +56,12 @@ export const chat = (n: number, model = "gpt-4o-mini", usage: unknown = { prompt
 export const stores = (database: string) => {
   const counters = database === Database.memory
     ? Layer.mergeAll(CacheStore.layerMemory({ limit: 1e6 }), RateLimitStore.layerMemory)
-    : Layer.mergeAll(CacheStore.layer(account, { limit: 1e6 }), RateLimitStore.layer(account))
+    : Layer.mergeAll(CacheStore.layer(account, { limit: 1e6 }), RateLimitStore.layer(account)).pipe(
+      Layer.provide(Layer.fresh(CacheDatabase.layer(database)))
+    )
   return Layer.mergeAll(
-    LogStore.layer(account),
-    ObjectStore.layer(account),
+    Layer.provide(LogStore.layer(account), LogWriter.layer(database)),
+    Layer.provideMerge(PolicyStore.layer, ObjectStore.layer(account)),
     RouteStore.layer(account),
     Sealing.layer(Database.memory),
     Invalidation.layer.pipe(Layer.provide(GatewayStore.layer(account)), Layer.provideMerge(counters))
@@ -93,6 +98,7 @@ export const run = <A, E>(
     /** Newest first. */
     readonly logs: Effect.Effect<ReadonlyArray<LogStore.LogEntry>>
     readonly calls: () => number
+    readonly policies: PolicyStore.PolicyStore["Service"]
   }) => Effect.Effect<A, E>,
   options: { readonly database?: string; readonly gateway?: string } = {}
 ) => {
@@ -116,6 +122,7 @@ export const run = <A, E>(
     const logs = yield* LogStore.LogStore
     const objects = yield* ObjectStore.ObjectStore
     const sealing = yield* Sealing.Sealing
+    const policies = yield* PolicyStore.PolicyStore
     const create = (settings: Gateway.Settings) =>
       Effect.asVoid(gateways.create(id, { ...Gateway.defaultSettings, authentication: false, ...settings }))
     const stepOf = (ask: Ask): Step => ({
@@ -168,7 +175,8 @@ export const run = <A, E>(
         logs.list({ gateway: id, page: 1, perPage: 50, orderBy: "created_at", direction: "desc" }),
         (_) => _.entries
       ),
-      calls: () => calls
+      calls: () => calls,
+      policies
     })
   }).pipe(
     Effect.provide(

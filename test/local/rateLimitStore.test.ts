@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
+import * as CacheDatabase from "../../src/local/CacheDatabase.ts"
 import * as Database from "../../src/local/Database.ts"
 import * as RateLimitStore from "../../src/local/RateLimitStore.ts"
 import * as RedisRateLimitStore from "../../src/local/RedisRateLimitStore.ts"
@@ -20,7 +21,7 @@ const counter = (technique: "fixed" | "sliding", more: Partial<RateLimitStore.Co
 })
 
 const sqlite = (database: string) =>
-  RateLimitStore.layer(account).pipe(Layer.provide(Layer.fresh(Database.layer(database))), Layer.orDie)
+  RateLimitStore.layer(account).pipe(Layer.provide(Layer.fresh(CacheDatabase.layer(database))), Layer.orDie)
 
 const contract = (name: string, layer: Layer.Layer<RateLimitStore.RateLimitStore>, isLeftOut = false) =>
   describe.skipIf(isLeftOut)(`rate limit store (${name})`, () => {

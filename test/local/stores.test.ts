@@ -10,11 +10,12 @@ import { join } from "node:path"
 import * as Database from "../../src/local/Database.ts"
 import * as GatewayStore from "../../src/local/GatewayStore.ts"
 import * as LogStore from "../../src/local/LogStore.ts"
+import * as LogWriter from "../../src/local/LogWriter.ts"
 
 const account = "0".repeat(32)
 
 const storesIn = (store: string) =>
-  Layer.mergeAll(GatewayStore.layer(account), LogStore.layer(account)).pipe(
+  Layer.mergeAll(GatewayStore.layer(account), Layer.provide(LogStore.layer(account), LogWriter.layer(store))).pipe(
     Layer.provide(Layer.fresh(Database.layer(store)))
   )
 

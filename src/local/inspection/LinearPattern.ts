@@ -17,22 +17,38 @@ import * as Result from "effect/Result"
 export type Pattern = (text: string) => boolean
 
 /**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** False by default. */
+  readonly caseSensitive?: boolean | undefined
+  /** Whether the pattern may match the empty text, which every text has; false by default. */
+  readonly mayBeEmpty?: boolean | undefined
+  /** How many characters the pattern may come to when its repetitions are written out, 2000 by default. */
+  readonly limit?: number | undefined
+}
+
+/**
  * Compiles a pattern's source; the failure says what is not understood.
  *
- * Known: literals, `.`, classes, `\d \w \s \b` and their opposites, `^ $`, groups, `|`, `* + ? {n,m}`. Case does not count.
+ * Known: literals, `.`, classes, `\d \w \s \b` and their opposites, `^ $`, groups, `|`, `* + ? {n,m}`.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const compile = (source: string): Result.Result<Pattern, string> => {
+export const compile = (
+  source: string,
+  { caseSensitive = false, limit = 2000, mayBeEmpty = false }: Options = {}
+): Result.Result<Pattern, string> => {
   if (source.length > 1000) return Result.fail("a pattern of at most 1000 characters")
-  const state: Parser = { source, at: 0, depth: 0, problem: undefined }
+  const state: Parser = { source, caseSensitive, at: 0, depth: 0, problem: undefined }
   const tree = alternation(state)
   if (state.problem === undefined && state.at < source.length) problem(state, "a ) without its (")
   if (state.problem !== undefined) return Result.fail(state.problem)
-  if (size(tree) > 2000) return Result.fail("a pattern whose repetitions count up to at most 2000 characters")
-  if (nullable(tree)) return Result.fail("a pattern that does not match the empty text")
-  return Result.succeed(matcher(tree))
+  if (size(tree) > limit) return Result.fail(`a pattern whose repetitions count up to at most ${limit} characters`)
+  if (!mayBeEmpty && nullable(tree)) return Result.fail("a pattern that does not match the empty text")
+  return Result.succeed(matcher(tree, caseSensitive))
 }
 
 type Test = (code: number) => boolean
@@ -45,6 +61,7 @@ type Tree =
 
 interface Parser {
   readonly source: string
+  readonly caseSensitive: boolean
   at: number
   depth: number
   problem: string | undefined
@@ -116,7 +133,7 @@ const atom = (state: Parser): Tree => {
       return chars(escape(state))
     }
     default:
-      return chars(is(c.charCodeAt(0)))
+      return chars(is(state, c.charCodeAt(0)))
   }
 }
 
@@ -138,12 +155,12 @@ const characterClass = (state: Parser): Test => {
   while (state.at < state.source.length && state.source[state.at] !== "]") {
     const from = state.source.charAt(state.at++)
     const low = from === "\\" ? undefined : from.charCodeAt(0)
-    const test = low === undefined ? escape(state) : is(low)
+    const test = low === undefined ? escape(state) : is(state, low)
     if (low !== undefined && state.source[state.at] === "-" && !["]", undefined].includes(state.source[state.at + 1])) {
       const high = state.source.charCodeAt(state.at + 1)
       state.at += 2
       if (high < low || high === 92) problem(state, "a range of characters that ends before it starts")
-      tests.push(folded((code) => code >= low && code <= high))
+      tests.push(folded(state, (code) => code >= low && code <= high))
     } else tests.push(test)
   }
   if (state.source[state.at] !== "]") problem(state, "a [ without its ]")
@@ -162,18 +179,19 @@ const escape = (state: Parser): Test => {
       return never
     }
     state.at += hex.length
-    return is(Number.parseInt(hex, 16))
+    return is(state, Number.parseInt(hex, 16))
   }
   if (/[0-9a-z]/i.test(c) || c === "") {
     problem(state, `\\${c}`)
     return never
   }
-  return is(c.charCodeAt(0))
+  return is(state, c.charCodeAt(0))
 }
 
-/** The text comes in lower case; a capital in the pattern has to meet it. */
-const folded = (test: Test): Test => (code) => test(code) || test(String.fromCharCode(code).toUpperCase().charCodeAt(0))
-const is = (wanted: number): Test => folded((code) => code === wanted)
+/** Where case does not count the text comes in lower case; a capital in the pattern has to meet it. */
+const folded = ({ caseSensitive }: Parser, test: Test): Test =>
+  caseSensitive ? test : (code) => test(code) || test(String.fromCharCode(code).toUpperCase().charCodeAt(0))
+const is = (state: Parser, wanted: number): Test => folded(state, (code) => code === wanted)
 const never: Test = () => false
 const digit: Test = (code) => code >= 48 && code <= 57
 const space: Test = (code) => (code >= 9 && code <= 13) || code === 32 || code === 160 || code === 0x202f
@@ -190,9 +208,9 @@ const escapes: { readonly [name: string]: Test | undefined } = {
   W: not(word),
   s: space,
   S: not(space),
-  n: is(10),
-  r: is(13),
-  t: is(9)
+  n: (code) => code === 10,
+  r: (code) => code === 13,
+  t: (code) => code === 9
 }
 
 const chars = (test: Test): Tree => ({ tag: "chars", test })
@@ -274,7 +292,7 @@ interface Step {
 
 type Side = "edge" | "word" | "other"
 
-const matcher = (tree: Tree): Pattern => {
+const matcher = (tree: Tree, caseSensitive: boolean): Pattern => {
   const { code, start } = program(tree)
   let steps = new Map<string, Step>()
   const stepOf = (at: ReadonlyArray<number>, before: Side): Step => {
@@ -316,10 +334,10 @@ const matcher = (tree: Tree): Pattern => {
     return stepOf(at.sort((a, b) => a - b), after)
   }
   return (text) => {
-    const lower = text.toLowerCase()
+    const read = caseSensitive ? text : text.toLowerCase()
     let step = stepOf([], "edge")
-    for (let i = 0; i < lower.length; i++) {
-      const char = lower.charCodeAt(i)
+    for (let i = 0; i < read.length; i++) {
+      const char = read.charCodeAt(i)
       let next = char < 128 ? step.next[char] : undefined
       if (next === undefined) {
         next = advance(step, char)
