@@ -1,78 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { type ChildProcess, spawn } from "node:child_process"
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
-import { createServer, type Server } from "node:http"
+import { spawn } from "node:child_process"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { createServer, type ServerResponse } from "node:http"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { temporaryDirectory } from "./local/temporaryFile.ts"
+import { gatewayWith, portOf, ran, running } from "./support/cli.ts"
 
 const require = createRequire(import.meta.url)
-// The dependency `node` is one that runs TypeScript, whichever node runs the tests.
-const node = fileURLToPath(new URL("../node_modules/.bin/node", import.meta.url))
-const cli = fileURLToPath(new URL("../src/cli.ts", import.meta.url))
-
-interface Ran {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
-const start = (...args: ReadonlyArray<string>) => {
-  const child = spawn(node, ["--conditions", "effect-ai-gateway-source", cli, ...args], {
-    stdio: ["ignore", "pipe", "pipe"]
-  })
-  let out = ""
-  let err = ""
-  child.stdout.on("data", (chunk) => out += chunk)
-  child.stderr.on("data", (chunk) => err += chunk)
-  const ended = new Promise<Ran>((resolve) => child.on("close", (code) => resolve({ code, out, err })))
-  const line = new Promise<string>((resolve, reject) => {
-    child.stdout.on("data", () => out.includes("\n") && resolve(out))
-    void ended.then((_) => reject(new Error(`ended early: ${_.err}`)))
-  })
-  line.catch(() => undefined)
-  return { child, ended, line }
-}
-
-const stopped = (child: ChildProcess) => Effect.sync(() => void child.kill("SIGKILL"))
-
-const running = (...args: ReadonlyArray<string>) =>
-  Effect.acquireRelease(Effect.sync(() => start(...args)), ({ child }) => stopped(child))
-
-const ran = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function*() {
-    const { ended } = yield* running(...args)
-    return yield* Effect.promise(() => ended).pipe(Effect.timeout("15 seconds"))
-  })
-
-/** A local gateway without a file, whose token is `t`. */
-const gatewayWith = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function*() {
-    const process = yield* running("local", "--json", "--port", "0", "--store", ":memory:", "--token", "t", ...args)
-    const ready: { readonly ready: true; readonly url: string; readonly accountId: string } = JSON.parse(
-      yield* Effect.promise(() => process.line)
-    )
-    return { child: process.child, ended: process.ended, ready }
-  })
-
-/** Listens on a free port of the loopback interface while the scope is open. */
-const portOf = (server: Server) =>
-  Effect.acquireRelease(
-    Effect.callback<number>((resume) => {
-      server.listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0))
-      })
-    }),
-    () => Effect.sync(() => void server.close())
-  )
 
 describe("effect-ai-gateway local", () => {
   it.live("prints one line of JSON when it is ready, serves, and ends with 0 on SIGTERM while a stream is open", () =>
     Effect.gen(function*() {
-      const { child, ended, ready } = yield* gatewayWith()
+      const { child, ended, ready } = yield* gatewayWith("--shutdown-timeout", "0")
       // The token was given, so it is not printed.
       assert.deepStrictEqual(ready, { ready: true, url: ready.url, accountId: "0".repeat(32) })
       const base = `${ready.url}/v1/${ready.accountId}/default/workers-ai/@cf/meta/llama-3.1-8b-instruct`
@@ -89,6 +31,41 @@ describe("effect-ai-gateway local", () => {
       const { code, err, out } = yield* Effect.promise(() => ended).pipe(Effect.timeout("5 seconds"))
       assert.strictEqual(code, 0, err)
       assert.strictEqual(out.trim().split("\n").length, 1)
+    }))
+
+  it.live("finishes an open stream on SIGTERM, says that it waits, and ends at once on the second", () =>
+    Effect.gen(function*() {
+      const open: Array<ServerResponse> = []
+      const server = createServer((_, response) => {
+        open.push(response.writeHead(200, { "content-type": "text/event-stream" }))
+        response.write("data: first\n\n")
+      })
+      yield* Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections()))
+      const port = yield* portOf(server)
+      const streaming = Effect.gen(function*() {
+        const { child, ended, ready } = yield* gatewayWith("--upstream", `openai=http://127.0.0.1:${port}`)
+        const response = yield* Effect.promise(() =>
+          fetch(`${ready.url}/v1/${ready.accountId}/default/openai/chat/completions`, {
+            method: "POST",
+            headers: { "cf-aig-authorization": "Bearer t" },
+            body: "{}"
+          })
+        )
+        const text = response.text().catch(() => "cut")
+        child.kill("SIGTERM")
+        yield* Effect.sleep("800 millis")
+        return { child, ended, text }
+      })
+      const patient = yield* streaming
+      open[0]?.end("data: last\n\n")
+      const { code, err } = yield* Effect.promise(() => patient.ended)
+      assert.strictEqual(yield* Effect.promise(() => patient.text), "data: first\n\ndata: last\n\n")
+      assert.strictEqual(code, 0, err)
+      assert.include(err, "Waiting up to 10s for answers that are open")
+      const impatient = yield* streaming
+      impatient.child.kill("SIGTERM")
+      assert.strictEqual((yield* Effect.promise(() => impatient.ended).pipe(Effect.timeout("3 seconds"))).code, 143)
+      assert.strictEqual(yield* Effect.promise(() => impatient.text), "cut")
     }))
 
   it.live("tells a person where everything is, with a curl command that works, and ends with 0 on SIGINT", () =>
@@ -235,6 +212,33 @@ describe("effect-ai-gateway local", () => {
       assert.strictEqual(code, 1)
       assert.include(err, `port ${port} of 127.0.0.1 is taken`)
       assert.include(err, "choose another port")
+    }))
+
+  it.live("says what is wrong with its store or its Redis, where, and what to do, and ends with 1", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const notes = join(directory, "notes.txt")
+      writeFileSync(notes, "This is no database, and it is longer than the header of one. ".repeat(20))
+      const cases: ReadonlyArray<readonly [ReadonlyArray<string>, ReadonlyArray<string>]> = [
+        [["--store", directory], [`cannot use the store ${directory}`, "directory", "choose another file", "--store"]],
+        [["--store", notes], [`cannot use the store ${notes}`, "not a database", "choose another file", "--store"]],
+        [["--store", "/proc/gateway.db"], ["cannot use the store /proc/gateway.db", "may write", "--store"]],
+        [
+          ["--store", ":memory:", "--redis", "redis://user:secret@127.0.0.1:1"],
+          ["cannot use Redis at 127.0.0.1:1", "ECONNREFUSED", "listens there", "--redis"]
+        ],
+        [
+          ["--store", ":memory:", "--host", "192.0.2.1", "--token", "t"],
+          ["cannot listen on 192.0.2.1", "EADDRNOTAVAIL", "choose an address of this machine", "--host"]
+        ]
+      ]
+      for (const [args, words] of cases) {
+        const { code, err, out } = yield* ran("local", "--json", "--port", "0", ...args)
+        assert.deepStrictEqual([code, out], [1, ""])
+        for (const word of words) assert.include(err, word)
+        assert.notInclude(err, "secret")
+      }
+      assert.include(readFileSync(notes, "utf8"), "This is no database")
     }))
 
   it.live("knows its version", () =>

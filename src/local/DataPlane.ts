@@ -67,6 +67,7 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Site | Pip
         if (provider !== "compat" && !Providers.isKnown(provider)) {
           return yield* Effect.fail(Envelope.invalidProvider())
         }
+        if (Providers.hasDotSegment(path.join("/"))) return yield* Effect.fail(Envelope.dotSegment())
         const body = yield* RequestBody.read(request, site.bodyLimit)
         return Faces.respond(
           request,

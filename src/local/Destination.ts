@@ -48,6 +48,10 @@ export const of = (
 ): Destination => {
   const { custom, hasKey, isUnified, site } = options
   const { headers, path, provider, query } = step
+  // Faces refuse such paths already; a model's name can be part of a path, too.
+  if (Providers.hasDotSegment(path)) {
+    return { _tag: "Nowhere", problem: "the path has '.' or '..' as a segment and could leave the provider's base URL" }
+  }
   if (custom !== undefined) {
     const join = isUnified ? Providers.join : CustomUpstream.join
     return { _tag: "Upstream", url: join(custom.base, path, query), headers, isCustom: true }

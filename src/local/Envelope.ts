@@ -166,6 +166,19 @@ export const noProviderAnswer = (detail: string): AiGatewayError =>
   new AiGatewayError({ status: 400, code: 2005, description: `Failed to get response from provider: ${detail}` })
 
 /**
+ * The path has a segment `.` or `..`, which no URL keeps (HTTP 400; the code is ours).
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const dotSegment = (): AiGatewayError =>
+  new AiGatewayError({
+    status: 400,
+    code: 7000,
+    description: "The path below the provider must not have '.' or '..' as a segment, escaped or not"
+  })
+
+/**
  * A JSON answer whose content type is exactly `application/json`: workerd's binding compares the whole value.
  *
  * @category constructors

@@ -24,7 +24,7 @@ import * as GatewayStore from "./GatewayStore.ts"
 import type * as Rules from "./guardrails/Rules.ts"
 import * as Inspection from "./Inspection.ts"
 import * as Invalidation from "./Invalidation.ts"
-import { InvalidOption, LocalGatewayError, type Reason } from "./LocalGatewayError.ts"
+import { InvalidGateways, InvalidOption, LocalGatewayError, type Reason } from "./LocalGatewayError.ts"
 import * as LogStore from "./LogStore.ts"
 import * as LogWriter from "./LogWriter.ts"
 import * as Metrics from "./Metrics.ts"
@@ -40,6 +40,7 @@ import * as RedisConnection from "./RedisConnection.ts"
 import * as RedisRateLimitStore from "./RedisRateLimitStore.ts"
 import * as RouteStore from "./RouteStore.ts"
 import * as Sealing from "./Sealing.ts"
+import * as Seeds from "./Seeds.ts"
 import * as Server from "./Server.ts"
 import * as SimulatedProviders from "./SimulatedProviders.ts"
 import { Site } from "./Site.ts"
@@ -83,6 +84,8 @@ export interface Options {
   readonly bodyLimit?: number | undefined
   /** Most time that a client may take to send a request, 5 minutes by default; a tenth of it is for the headers. */
   readonly clientTimeout?: Duration.Input | undefined
+  /** How long a gateway that stops waits for the answers that are open, 300 milliseconds by default. */
+  readonly shutdownTimeout?: Duration.Input | undefined
   /** Most bytes of cached answers, 256 MiB by default; those not used for longest give way. */
   readonly cacheLimit?: number | undefined
   /**
@@ -98,6 +101,8 @@ export interface Options {
   readonly guardrails?: Rules.Options | undefined
   /** Profiles that gateways' DLP settings may name besides the built-in ones. */
   readonly dlpProfiles?: Profiles.Options | undefined
+  /** Gateways that are made at the start where they do not exist, with the settings that the management API takes. */
+  readonly gateways?: ReadonlyArray<Seeds.Seed> | undefined
   /** Between two words of a simulated stream, 20 milliseconds by default. */
   readonly pause?: Duration.Input | undefined
 }
@@ -125,10 +130,21 @@ export const make = (
   options: Options = {}
 ): Effect.Effect<LocalGateway["Service"], LocalGatewayError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { accountId, bodyLimit, cacheLimit, clientTimeout, host, pause, port, redis, store, upstreams } =
-      yield* decode(
-        options
-      )
+    const {
+      accountId,
+      bodyLimit,
+      cacheLimit,
+      clientTimeout,
+      host,
+      pause,
+      port,
+      redis,
+      shutdownTimeout,
+      store,
+      upstreams
+    } = yield* decode(
+      options
+    )
     if (options.record !== undefined && options.replay !== undefined) {
       return yield* refuse("record", options.record, "no record together with replay")
     }
@@ -140,6 +156,10 @@ export const make = (
       ? yield* Recording.replay(options.replay)
       : yield* Recording.replay(options.replay.directory, options.replay)
     const inspection = yield* Inspection.make(options)
+    const seeds = yield* Effect.mapError(
+      Effect.fromResult(Seeds.decode(options.gateways ?? [])),
+      (problems) => new InvalidGateways({ problems })
+    )
     // Taken from the context when it is there, so that tests own the ids.
     const crypto = Option.getOrElse(
       yield* Effect.serviceOption(Crypto.Crypto),
@@ -164,7 +184,8 @@ export const make = (
         Layer.provide(Layer.succeed(Crypto.Crypto, crypto))
       )
     )
-    const listening = yield* Server.listen(host, port, clientTimeout)
+    yield* Effect.provideContext(Seeds.plant(seeds), stores)
+    const listening = yield* Server.listen(host, port, { client: clientTimeout, shutdown: shutdownTimeout })
     const site = Site.of({
       origin: `http://${reachable(host)}:${listening.port}`,
       host,
@@ -263,6 +284,7 @@ const decode = (options: Options): Effect.Effect<
       | "guardrails"
       | "dlpProfiles"
       | "redis"
+      | "gateways"
     >
   > & {
     readonly host: string
@@ -275,6 +297,7 @@ const decode = (options: Options): Effect.Effect<
     readonly upstreams: ReadonlyMap<string, string>
     readonly pause: Duration.Duration
     readonly clientTimeout: Duration.Duration
+    readonly shutdownTimeout: Duration.Duration
   },
   Reason
 > =>
@@ -348,8 +371,9 @@ const decode = (options: Options): Effect.Effect<
       cacheLimit,
       redis,
       upstreams,
-      pause: Duration.fromInputUnsafe(options.pause ?? "20 millis"),
-      clientTimeout: Duration.fromInputUnsafe(options.clientTimeout ?? "5 minutes")
+      pause: yield* duration("pause", options.pause ?? "20 millis"),
+      clientTimeout: yield* duration("clientTimeout", options.clientTimeout ?? "5 minutes"),
+      shutdownTimeout: yield* duration("shutdownTimeout", options.shutdownTimeout ?? "300 millis")
     }
   })
 
@@ -358,6 +382,12 @@ const workersAiOnly = "simulated or another provider: Workers AI is always answe
 
 const refuse = (option: string, value: string, expected: string) =>
   Effect.fail(new InvalidOption({ option, value, expected }))
+
+const duration = (option: string, given: Duration.Input): Effect.Effect<Duration.Duration, InvalidOption> =>
+  Option.match(Duration.fromInput(given), {
+    onNone: () => refuse(option, JSON.stringify(given), "a duration, such as \"30 seconds\""),
+    onSome: Effect.succeed
+  })
 
 const isHost = (host: string) =>
   isIP(host) !== 0 ||

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { formatPath } from "../resource/shape.ts"
 
 /**
  * An option has a value that cannot work.
@@ -23,6 +24,27 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>("effect-ai-
 ) {
   override get message(): string {
     return `${this.option} is ${JSON.stringify(this.value)}, expected ${this.expected}`
+  }
+}
+
+/**
+ * Gateways that are to be made at the start have settings that the management API would refuse.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidGateways extends Schema.TaggedError<InvalidGateways>("effect-ai-gateway/local/InvalidGateways")(
+  "InvalidGateways",
+  {
+    /** All of them, each with its path below `gateways`. */
+    problems: Schema.Array(Schema.Struct({
+      path: Schema.Array(Schema.Union([Schema.String, Schema.Number])),
+      message: Schema.String
+    }))
+  }
+) {
+  override get message(): string {
+    return this.problems.map(({ message, path }) => `${formatPath(["gateways", ...path])}: ${message}`).join("; ")
   }
 }
 
@@ -108,7 +130,14 @@ export class RedisUnavailable
  * @category errors
  * @since 0.1.0
  */
-export const Reason = Schema.Union([InvalidOption, PortInUse, AddressUnavailable, StoreUnavailable, RedisUnavailable])
+export const Reason = Schema.Union([
+  InvalidOption,
+  InvalidGateways,
+  PortInUse,
+  AddressUnavailable,
+  StoreUnavailable,
+  RedisUnavailable
+])
 
 /**
  * @category errors

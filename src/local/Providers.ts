@@ -67,6 +67,18 @@ export const join = (base: string, path: string, query: string): string => {
 }
 
 /**
+ * Whether a URL would take a segment of the path for `.` or `..`, and resolve it, instead of sending it as it came: then a
+ * request could leave the base that it is joined to.
+ *
+ * As the URL standard reads it: dots may be escaped, a backslash separates, and tabs and line breaks count for nothing.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const hasDotSegment = (path: string): boolean =>
+  /(^|[/\\])(\.|%2e){1,2}([/\\]|$)/i.test(path.replace(/[\t\r\n]/g, ""))
+
+/**
  * The base URL of a provider's own server, and how its answer can be had there; undefined where the path does not say which
  * server that is.
  *

@@ -1,6 +1,6 @@
 /**
- * The binding's run path for dynamic routes and for models of other providers than Workers AI, by the names of Cloudflare's
- * catalog.
+ * The run path, of the binding and of the REST API, for dynamic routes and for models of other providers than Workers AI, by
+ * the names of Cloudflare's catalog.
  *
  * A name is `author/model`. The request goes to the provider's own server, as it is configured here, in the provider's own
  * format; what comes back is the provider's own, too. Source: the wire reference, sections 1.6, 8.2, 8.6 and 9.2.
@@ -36,6 +36,14 @@ export const stepOf = (
     body: new TextEncoder().encode(JSON.stringify(route.body))
   }
 }
+
+/**
+ * Whose models it runs; `dynamic` are the gateway's routes.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const authors = (): ReadonlyArray<string> => Object.keys(routes)
 
 /**
  * The answer as the binding can read it: it compares the content type with exactly `application/json`.

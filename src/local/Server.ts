@@ -20,7 +20,7 @@ import * as HttpServerError from "effect/unstable/http/HttpServerError"
 import * as HttpServerRequest from "effect/unstable/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/unstable/http/HttpServerResponse"
 import * as NetAddress from "effect/unstable/net/NetAddress"
-import { createServer } from "node:http"
+import { createServer, type Server } from "node:http"
 import * as Access from "./Access.ts"
 import * as BindingFace from "./BindingFace.ts"
 import * as DataPlane from "./DataPlane.ts"
@@ -38,6 +38,7 @@ import type { PolicyStore } from "./policies/PolicyStore.ts"
 import type { RouteStore } from "./RouteStore.ts"
 import type { Sealing } from "./Sealing.ts"
 import { Site } from "./Site.ts"
+import { Stopping } from "./Stopping.ts"
 import * as TestMode from "./TestMode.ts"
 import * as V4 from "./V4.ts"
 import * as WebSocketFace from "./WebSocketFace.ts"
@@ -53,14 +54,13 @@ import type { WorkerScripts } from "./WorkerScripts.ts"
 export interface Listening {
   readonly server: HttpServer.HttpServer["Service"]
   readonly port: number
-  /** Takes no new requests, and waits a moment for those that are being answered. */
+  /** Takes no new connections, and waits a while for the answers that are open. */
   readonly drain: Effect.Effect<void>
 }
 
 /**
- * Takes the port; closing the scope gives it back within a second, whatever clients keep open.
- *
- * A client has `patience` to send a request, and a tenth of it for the headers.
+ * Takes the port; closing the scope gives it back when the open answers are done, or their time is up, whatever clients
+ * keep open.
  *
  * @category constructors
  * @since 0.1.0
@@ -68,10 +68,15 @@ export interface Listening {
 export const listen = (
   host: string,
   port: number,
-  patience: Duration.Duration
+  times: {
+    /** For a client to send a request; a tenth of it is for the headers. */
+    readonly client: Duration.Duration
+    /** For answers that are open when the scope closes. */
+    readonly shutdown: Duration.Duration
+  }
 ): Effect.Effect<Listening, PortInUse | AddressUnavailable, Scope.Scope> =>
   Effect.gen(function*() {
-    const milliseconds = Math.max(1, Duration.toMillis(patience))
+    const milliseconds = Math.max(1, Duration.toMillis(times.client))
     const node = createServer({
       // Slow requests are cut: they hold memory that a developer's machine has better uses for.
       headersTimeout: Math.ceil(milliseconds / 10),
@@ -105,9 +110,7 @@ export const listen = (
     return {
       server,
       port: NetAddress.isInetAddress(server.address) ? server.address.port : port,
-      drain: Effect.callback<void>((resume) => {
-        node.close(() => resume(Effect.void))
-      }).pipe(Effect.timeoutOrElse({ duration: "300 millis", orElse: () => Effect.void }))
+      drain: closed(node, Duration.toMillis(times.shutdown))
     }
   })
 
@@ -138,26 +141,28 @@ export const serve = (
     const { accountId } = yield* Site
     const stopping = yield* Deferred.make<void>()
     const logPage = LogPage.layer({ about: about(accountId), stopping: Deferred.await(stopping) })
-    const app = yield* HttpRouter.toHttpEffect(
-      Layer.mergeAll(
-        // Before the routes, whose last one would take `/` as well.
-        logPage,
-        routes,
-        ManagementApi.layer,
-        WorkersApi.layer,
-        BindingFace.layer,
-        DataPlane.layer,
-        TestMode.layer
+    yield* Effect.gen(function*() {
+      const app = yield* HttpRouter.toHttpEffect(
+        Layer.mergeAll(
+          // Before the routes, whose last one would take `/` as well.
+          logPage,
+          routes,
+          ManagementApi.layer,
+          WorkersApi.layer,
+          BindingFace.layer,
+          DataPlane.layer,
+          TestMode.layer
+        )
       )
-    )
-    // Spans that nobody takes cost more than the routing.
-    const isTraced = (yield* Effect.context<never>()).mapUnsafe.has(Tracer.Tracer.key)
-    yield* listening.server.serve(app).pipe(
-      Effect.provideService(HttpMiddleware.TracerDisabledWhen, ({ url }) => !isTraced || isWatch(url))
-    )
+      // Spans that nobody takes cost more than the routing.
+      const isTraced = (yield* Effect.context<never>()).mapUnsafe.has(Tracer.Tracer.key)
+      yield* listening.server.serve(app).pipe(
+        Effect.provideService(HttpMiddleware.TracerDisabledWhen, ({ url }) => !isTraced || isWatch(url))
+      )
+    }).pipe(Effect.provideService(Stopping, Deferred.await(stopping)))
     // Runs before the server's finalizer, which interrupts what is still being answered.
     yield* Effect.addFinalizer(() => listening.drain)
-    // Open log pages would never be done.
+    // Open log pages and WebSockets would never be done.
     yield* Effect.addFinalizer(() => Deferred.succeed(stopping, undefined))
   }).pipe(
     Effect.provideService(HttpRouter.RouterConfig, {
@@ -172,6 +177,23 @@ export const serve = (
       (names) => [...names, ...Access.secretHeaders, "sec-websocket-protocol"]
     )
   )
+
+/**
+ * Waits for the connections that are answering, by the system's clock: clients are real also where a test owns the time.
+ */
+const closed = (node: Server, patience: number): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    // A connection that has had its answer is kept for the client's next request, which nobody takes any more.
+    const idle = setInterval(() => node.closeIdleConnections(), 25)
+    const bound = setTimeout(() => done(), patience)
+    const done = () => {
+      clearInterval(idle)
+      clearTimeout(bound)
+      resume(Effect.void)
+    }
+    node.close(done)
+    return Effect.sync(done)
+  })
 
 const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const site = yield* Site

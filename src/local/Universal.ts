@@ -81,10 +81,12 @@ export const toStep = (
     lower[name.toLowerCase()] = typeof value === "object" ? JSON.stringify(value) : String(value)
   }
   const at = endpoint.indexOf("?")
+  const path = (at === -1 ? endpoint : endpoint.slice(0, at)).replace(/^\/+/, "")
+  if (Providers.hasDotSegment(path)) return Effect.fail(bad(said("'endpoint' must not have '.' or '..' as a segment")))
   return Effect.succeed({
     provider,
     method: "POST",
-    path: (at === -1 ? endpoint : endpoint.slice(0, at)).replace(/^\/+/, ""),
+    path,
     query: at === -1 ? "" : endpoint.slice(at),
     headers: lower,
     body: new TextEncoder().encode(JSON.stringify(query ?? {}))

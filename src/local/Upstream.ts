@@ -61,7 +61,7 @@ const dropped = new Set(["host", "content-length", "expect", "accept-encoding", 
  * @since 0.1.0
  */
 export const forwarded = (headers: { readonly [name: string]: string | undefined }): { [name: string]: string } => {
-  const named = new Set((headers["connection"] ?? "").toLowerCase().split(",").map((_) => _.trim()))
+  const named = namedBy(headers["connection"])
   const out: { [name: string]: string } = {}
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || hopByHop.has(name) || dropped.has(name) || named.has(name)) continue
@@ -74,11 +74,18 @@ export const forwarded = (headers: { readonly [name: string]: string | undefined
 }
 
 const returned = (headers: Answer.Answer["headers"]): Answer.Answer["headers"] => {
+  const named = namedBy(headers["connection"])
   const out: { [name: string]: string } = {}
   for (const name in headers) {
     const value = headers[name]
     // A provider's cookies would mix the gateway's callers.
-    if (!hopByHop.has(name) && name !== "set-cookie" && value !== undefined) out[name] = value
+    if (!hopByHop.has(name) && !named.has(name) && name !== "set-cookie" && value !== undefined) out[name] = value
   }
   return out
 }
+
+/** Further headers of the connection, in both directions. */
+const namedBy = (connection: string | undefined): ReadonlySet<string> =>
+  connection === undefined ? none : new Set(connection.toLowerCase().split(",").map((_) => _.trim()))
+
+const none: ReadonlySet<string> = new Set()

@@ -10,6 +10,7 @@ import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequ
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
@@ -23,6 +24,7 @@ import type * as Answer from "./Answer.ts"
 import * as Envelope from "./Envelope.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import * as RequestOptions from "./RequestOptions.ts"
+import { Stopping } from "./Stopping.ts"
 import * as Frames from "./webSocketFrames.ts"
 
 /**
@@ -116,9 +118,9 @@ const converse = Effect.fnUntraced(function*(socket: Socket.Socket, connection: 
   const { pull } = yield* socket.reader
   const { writeAll } = yield* socket.writer
   const requests = yield* FiberSet.make<void, never>()
-  const queue = yield* Queue.bounded<Arr.NonEmptyReadonlyArray<string>>(16)
+  const queue = yield* Queue.bounded<Arr.NonEmptyReadonlyArray<string>, Cause.Done>(16)
   // While the client does not read, each request waits with what it read last.
-  yield* Queue.take(queue).pipe(
+  const writing = yield* Queue.take(queue).pipe(
     Effect.flatMap(writeAll),
     Effect.andThen(isWritable(connection)),
     Effect.forever,
@@ -127,15 +129,27 @@ const converse = Effect.fnUntraced(function*(socket: Socket.Socket, connection: 
   )
   const send: Send = (frames) => Effect.asVoid(Queue.offer(queue, frames))
 
-  while (true) {
-    for (const data of yield* pull) {
-      const isFull = (yield* FiberSet.size(requests)) >= maxInFlight
-      yield* FiberSet.run(
-        requests,
-        isFull ? refuse(data, options, send) : respond(data, options, send)
+  const listen = Effect.flatMap(
+    pull,
+    (frames) =>
+      Effect.forEach(
+        frames,
+        (data) =>
+          Effect.flatMap(FiberSet.size(requests), (open) =>
+            FiberSet.run(requests, open >= maxInFlight ? refuse(data, options, send) : respond(data, options, send))),
+        {
+          discard: true
+        }
       )
-    }
-  }
+  )
+  // A gateway that stops hears no more requests, and answers those that it has.
+  const finish = Effect.gen(function*() {
+    yield* FiberSet.awaitEmpty(requests)
+    yield* Queue.end(queue)
+    yield* Fiber.await(writing)
+  })
+  yield* Effect.raceFirst(Effect.forever(listen), yield* Stopping)
+  yield* finish
 })
 
 type Send = (frames: Arr.NonEmptyReadonlyArray<string>) => Effect.Effect<void>

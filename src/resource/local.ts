@@ -40,7 +40,7 @@ const here = RpcProvider.providerServices(Layer.effect(
     const scope = yield* Effect.scope
     const gateway = yield* LocalGateway.make({ store: path.join(dotAlchemy, "local", devStore(yield* Stage)) })
       .pipe(Effect.orDie)
-    yield* Effect.logInfo(`AI Gateway on this machine: ${gateway.url} (models are simulated where there is no key)`)
+    yield* Effect.logInfo(`Local AI gateway at ${gateway.url}, its log page: ${gateway.url}/`)
     const credentials = yield* Layer.build(localCredentials(Effect.succeed(gateway))).pipe(Scope.provide(scope))
     return Here.of({ url: gateway.url, credentials })
   })

@@ -35,6 +35,7 @@ describe("npm start", () => {
       assert.isAbove(to - from, 5, "the answer comes piece by piece")
       const worker = /Worker\s+(http:\S+)/.exec(said())![1]!
       const gateway = /prod-gateway at (http:\S+)/.exec(said())![1]!
+      assert.include(said(), `Local AI gateway at ${gateway}, its log page: ${gateway}/`)
       assert.isTrue(await answers(worker))
       assert.isTrue(await answers(gateway))
 

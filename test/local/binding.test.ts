@@ -14,7 +14,7 @@ const run = (gateway: Gateway, model: string, inputs: unknown, options: unknown 
   })
 
 layer(LocalGateway.layerTest, { excludeTestServices: true })("binding face", (it) => {
-  it.effect("BIND-01, BIND-04 answers bare JSON of exactly application/json, with the log's id", () =>
+  it.effect("BIND-01, BIND-04: answers bare JSON of exactly application/json, with the log's id", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "b1")
@@ -33,7 +33,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("binding face", (it
       assert.strictEqual(log.request_type, "Workers AI Binding")
     }))
 
-  it.effect("BIND-02 runs without a gateway and logs nothing", () =>
+  it.effect("BIND-02: runs without a gateway and logs nothing", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       const { headers, json } = yield* run(gateway, native, { prompt: "hi" }, {}, "/run")
@@ -42,7 +42,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("binding face", (it
       assert.match(headers["cf-ai-req-id"] ?? "", /^[0-9a-f-]{36}$/)
     }))
 
-  it.effect("BIND-05 streams events of both shapes up to [DONE]", () =>
+  it.effect("BIND-05: streams events of both shapes up to [DONE]", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "b5")
@@ -67,7 +67,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("binding face", (it
       assert.isAbove(logs[0].tokens_out, 5)
     }))
 
-  it.effect("BIND-06 answers errors with internalCode and description", () =>
+  it.effect("BIND-06: answers errors with internalCode and description", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "b6")
@@ -86,7 +86,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("binding face", (it
       assert.isString(invalid.json.description)
     }))
 
-  it.effect("BIND-07 the options of the request's body act: metadata, event id, no log", () =>
+  it.effect("BIND-07: the options of the request's body act: metadata, event id, no log", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "b7")
@@ -101,7 +101,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("binding face", (it
       assert.strictEqual((yield* manage(gateway, "/b7/logs")).json.result_info.total_count, 1)
     }))
 
-  it.effect("BIND-08 answers a URL in an object, the universal one with its slash", () =>
+  it.effect("BIND-08: answers a URL in an object, the universal one with its slash", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "b8")
@@ -111,7 +111,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("binding face", (it
       assert.deepStrictEqual((yield* call(`${at}/universal`)).json.result, { url: base })
     }))
 
-  it.effect("BIND-09, BIND-10 gets and patches a log, and says when there is none", () =>
+  it.effect("BIND-09, BIND-10: gets and patches a log, and says when there is none", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "b9")
@@ -130,14 +130,14 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("binding face", (it
       assert.strictEqual(missing.json.errors[0].code, 7002)
     }))
 
-  it.effect("BIND-11 lists models", () =>
+  it.effect("BIND-11: lists models", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       const { json } = yield* call(`${gateway.url}/workers-binding/ai-api/models/search?search=llama`)
       assert.include(json.result.map((_: { name: string }) => _.name), native)
     }))
 
-  it.effect("is served by its Host alone, and AUTH-09 needs no token on loopback", () =>
+  it.effect("AUTH-09: is served by its Host alone, and needs no token on loopback", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "b-host", { authentication: true })

@@ -20,7 +20,7 @@ const status = (reply: { readonly headers: { readonly [name: string]: string } }
   reply.headers["cf-aig-cache-status"]
 
 describe("the cache", () => {
-  it.effect("CACHE-01 is off by default: two calls, and no header about it", () =>
+  it.effect("CACHE-01: is off by default: two calls, and no header about it", () =>
     run({}, chat, ({ ask, calls }) =>
       Effect.gen(function*() {
         yield* ask()
@@ -28,7 +28,7 @@ describe("the cache", () => {
         assert.strictEqual(calls(), 2)
       })))
 
-  it.effect("CACHE-02, G8 answers the second time from what it has, byte for byte and with its type", () =>
+  it.effect("CACHE-02, G8: answers the second time from what it has, byte for byte and with its type", () =>
     run(
       on,
       (n) =>
@@ -46,7 +46,7 @@ describe("the cache", () => {
         })
     ))
 
-  it.effect("CACHE-02 forgets an answer when its time is up", () =>
+  it.effect("CACHE-02: forgets an answer when its time is up", () =>
     run(on, chat, ({ ask }) =>
       Effect.gen(function*() {
         yield* ask()
@@ -56,7 +56,7 @@ describe("the cache", () => {
         assert.strictEqual(status(yield* ask()), "MISS")
       })))
 
-  it.effect("CACHE-03, G9 is not turned on by a lifetime alone", () =>
+  it.effect("CACHE-03, G9: is not turned on by a lifetime alone", () =>
     run({}, chat, ({ ask, calls }) =>
       Effect.gen(function*() {
         const headers = { "cf-aig-cache-ttl": "60" }
@@ -65,7 +65,7 @@ describe("the cache", () => {
         assert.strictEqual(calls(), 2)
       })))
 
-  it.effect("CACHE-04 takes a lifetime out of its range as the end of the range, and 0 as off", () =>
+  it.effect("CACHE-04: takes a lifetime out of its range as the end of the range, and 0 as off", () =>
     run({ cache_ttl: 3600 }, chat, ({ ask }) =>
       Effect.gen(function*() {
         const short = { headers: { "cf-aig-cache-ttl": "1" }, body: { model: "short" } }
@@ -83,7 +83,7 @@ describe("the cache", () => {
         assert.isUndefined(status(yield* ask({ headers: { "cf-aig-cache-ttl": "0" } })))
       })))
 
-  it.effect("CACHE-05, G13 is neither read nor written where a request skips it", () =>
+  it.effect("CACHE-05, G13: is neither read nor written where a request skips it", () =>
     run(on, chat, ({ ask, calls }) =>
       Effect.gen(function*() {
         const skip = { headers: { "cf-aig-skip-cache": "true" } }
@@ -94,7 +94,7 @@ describe("the cache", () => {
         assert.strictEqual(JSON.parse((yield* ask()).text).id, "chat-2")
       })))
 
-  it.effect("CACHE-06 tells bodies, endpoints and queries apart", () =>
+  it.effect("CACHE-06: tells bodies, endpoints and queries apart", () =>
     run(on, chat, ({ ask }) =>
       Effect.gen(function*() {
         yield* ask()
@@ -103,7 +103,7 @@ describe("the cache", () => {
         }
       })))
 
-  it.effect("CACHE-07, CACHE-08, G10 works by a key of the caller's, for five minutes where the gateway has no lifetime", () =>
+  it.effect("CACHE-07, CACHE-08, G10: works by a key of the caller's, for five minutes where the gateway has no lifetime", () =>
     run({}, chat, ({ ask }) =>
       Effect.gen(function*() {
         const keyed = (n: number) => ask({ headers: { "cf-aig-cache-key": "k" }, body: { model: "m", n } })
@@ -115,7 +115,7 @@ describe("the cache", () => {
         assert.isUndefined(status(yield* ask({ body: { model: "m", n: 1 } })))
       })))
 
-  it.effect("CACHE-09, G12 gives nobody the answer of another's key, not even by a key of the caller's", () =>
+  it.effect("CACHE-09, G12: gives nobody the answer of another's key, not even by a key of the caller's", () =>
     run(on, chat, ({ ask }) =>
       Effect.gen(function*() {
         const own: Record<string, string> = { "cf-aig-cache-key": "k" }
@@ -130,7 +130,7 @@ describe("the cache", () => {
         }
       })))
 
-  it.effect("CACHE-11 keeps no failure", () =>
+  it.effect("CACHE-11: keeps no failure", () =>
     run(
       on,
       (n) => n === 1 ? Response.json({ error: {} }, { status: 500 }) : chat(n),
@@ -187,7 +187,7 @@ describe("the cache", () => {
       }
     }))
 
-  it.effect("CACHE-12 honours the names of before", () =>
+  it.effect("CACHE-12: honours the names of before", () =>
     run({ cache_ttl: 3600 }, chat, ({ ask }) =>
       Effect.gen(function*() {
         yield* ask({ headers: { "cf-cache-ttl": "60" } })
@@ -197,14 +197,14 @@ describe("the cache", () => {
         assert.strictEqual(status(yield* ask()), "MISS")
       })))
 
-  it.effect("CACHE-13, G11 does not look at metadata", () =>
+  it.effect("CACHE-13, G11: does not look at metadata", () =>
     run(on, chat, ({ ask }) =>
       Effect.gen(function*() {
         yield* ask({ headers: { "cf-aig-metadata": `{"user":1}` } })
         assert.strictEqual(status(yield* ask({ headers: { "cf-aig-metadata": `{"user":2}` } })), "HIT")
       })))
 
-  it.effect("CACHE-14 logs a hit as cached, for nothing", () =>
+  it.effect("CACHE-14: logs a hit as cached, for nothing", () =>
     run(on, chat, ({ ask, logs }) =>
       Effect.gen(function*() {
         yield* ask()
@@ -214,7 +214,7 @@ describe("the cache", () => {
         assert.deepInclude(miss, { cached: false, tokensIn: 9, tokensOut: 3 })
       })))
 
-  it.effect("CACHE-15 forgets what it has when the gateway is updated, where that is its setting", () =>
+  it.effect("CACHE-15: forgets what it has when the gateway is updated, where that is its setting", () =>
     Effect.gen(function*() {
       for (const cache_invalidate_on_update of [true, false]) {
         const settings = { ...on, cache_invalidate_on_update }
@@ -228,7 +228,7 @@ describe("the cache", () => {
       }
     }))
 
-  it.effect("CACHE-15 does not keep what was asked before an update and answered after it", () =>
+  it.effect("CACHE-15: does not keep what was asked before an update and answered after it", () =>
     run({ ...on, cache_invalidate_on_update: true }, chat, ({ ask, open, update }) =>
       Effect.gen(function*() {
         const { body } = yield* open()
@@ -239,7 +239,7 @@ describe("the cache", () => {
         assert.strictEqual(status(yield* ask()), "HIT")
       })))
 
-  it.effect("CACHE-15 does not remember again when the setting is turned off later", () =>
+  it.effect("CACHE-15: does not remember again when the setting is turned off later", () =>
     run(on, chat, ({ ask, update }) =>
       Effect.gen(function*() {
         yield* ask()
@@ -257,7 +257,7 @@ describe("the cache", () => {
         assert.strictEqual(status(yield* ask()), "MISS")
       })))
 
-  it.effect("CACHE-16 keeps no answer and takes no request over 25 MB", () =>
+  it.effect("CACHE-16: keeps no answer and takes no request over 25 MB", () =>
     Effect.gen(function*() {
       const big = "x".repeat(Cache.sizeLimit + 1)
       const type = { headers: { "content-type": "text/plain" } }
@@ -274,7 +274,7 @@ describe("the cache", () => {
         }))
     }))
 
-  it.effect("UNIV-07 follows each step's own options before the request's", () =>
+  it.effect("UNIV-07: follows each step's own options before the request's", () =>
     run(
       on,
       (n, url) => url.includes("openai") ? Response.json({}, { status: 500 }) : chat(n),
@@ -288,7 +288,7 @@ describe("the cache", () => {
         })
     ))
 
-  it.effect("CACHE-10 is each gateway's own", () =>
+  it.effect("CACHE-10: is each gateway's own", () =>
     Effect.gen(function*() {
       const database = yield* temporaryFile
       const first = (gateway: string) => run(on, chat, ({ ask }) => Effect.map(ask(), status), { database, gateway })

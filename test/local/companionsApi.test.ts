@@ -36,7 +36,7 @@ const withStore = (gateway: Gateway, id: string) =>
 const key = { alias: "default", default_config: true, provider_slug: "openai" }
 
 layer(LocalGateway.layerTest, { excludeTestServices: true })("what belongs to a gateway, over the API", (it) => {
-  it.effect("BYOK-04 a key is kept in the gateway's store and never answered", () =>
+  it.effect("BYOK-04: a key is kept in the gateway's store and never answered", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       const store = yield* withStore(gateway, "byok")

@@ -73,7 +73,7 @@ const route = (name: string, ...nodes: ReadonlyArray<{ readonly id: string }>) =
   ]
 })
 
-it.live("COMPAT-04 COMPAT-05 the OpenAI SDK streams Anthropic's calls, and the log has the tokens", () =>
+it.live("COMPAT-04, COMPAT-05: the OpenAI SDK streams Anthropic's calls, and the log has the tokens", () =>
   Effect.scoped(Effect.gen(function*() {
     const { gateway, seen } = yield* start
     yield* create(gateway, "gw")
@@ -101,7 +101,7 @@ it.live("COMPAT-04 COMPAT-05 the OpenAI SDK streams Anthropic's calls, and the l
     })
   })))
 
-it.live("COMPAT-01 Workers AI answers through the unified endpoint", () =>
+it.live("COMPAT-01: Workers AI answers through the unified endpoint", () =>
   Effect.scoped(Effect.gen(function*() {
     const { gateway } = yield* start
     yield* create(gateway, "gw")
@@ -110,7 +110,7 @@ it.live("COMPAT-01 Workers AI answers through the unified endpoint", () =>
     assert.strictEqual(answer.json.object, "chat.completion")
   })))
 
-it.live("ROUTE-02 BYOK-01 a route goes out with stored keys, falls back, and logs each model", () =>
+it.live("ROUTE-02, BYOK-01: a route goes out with stored keys, falls back, and logs each model", () =>
   Effect.scoped(Effect.gen(function*() {
     const { gateway, seen } = yield* start
     yield* create(gateway, "gw", { store_id: "dev:1" })

@@ -15,7 +15,7 @@ const anthropic = {
 }
 
 describe("costs", () => {
-  it.effect("COST-01, LOG-01 are tokens times price, and unknown for a model without one", () =>
+  it.effect("COST-01, LOG-01: are tokens times price, and unknown for a model without one", () =>
     run({}, chat, ({ ask, logs }) =>
       Effect.gen(function*() {
         yield* ask()
@@ -25,7 +25,7 @@ describe("costs", () => {
         assert.deepInclude(unknown, { cost: null, customCost: false, tokensIn: 9, tokensOut: 3 })
       })))
 
-  it.effect("COST-02, G19 are the caller's own where a header says so", () =>
+  it.effect("COST-02, G19: are the caller's own where a header says so", () =>
     run({}, chat, ({ ask, askAll, logs }) =>
       Effect.gen(function*() {
         yield* ask({ headers: { "cf-aig-custom-cost": `{"per_token_in":0.000001,"per_token_out":0.000002}` } })
@@ -37,7 +37,7 @@ describe("costs", () => {
         ]])
       })))
 
-  it("COST-03 count each cached token once, whether the provider counts it as input or beside it", () => {
+  it("COST-03: count each cached token once, whether the provider counts it as input or beside it", () => {
     const rates = { per_token_in: 1, per_token_out: 0, per_cache_read_token: 0.1, per_cache_write_token: 2 }
     assert.strictEqual(cost("openai", "x", openai, rates).cost, 64)
     assert.strictEqual(cost("anthropic", "x", anthropic, rates).cost, 60 + 4 + 40)
@@ -47,7 +47,7 @@ describe("costs", () => {
     assert.strictEqual(cost("anthropic", "x", anthropic, { per_token_in: 1, per_token_out: 0 }).cost, 60)
   })
 
-  it("COST-03 use the table's own prices of cached tokens, and of Google's thoughts", () => {
+  it("COST-03: use the table's own prices of cached tokens, and of Google's thoughts", () => {
     assert.strictEqual(cost("openai", "gpt-4o-2024-11-20", openai).cost, (60 * 2.5 + 40 * 1.25 + 10 * 10) / 1e6)
     assert.strictEqual(
       cost("anthropic", "claude-sonnet-4-5-20250929", anthropic).cost,
@@ -64,7 +64,7 @@ describe("costs", () => {
     assert.strictEqual(cost("google-ai-studio", "gemini-2.5-flash", google).cost, (6 * 0.3 + 4 * 0.03 + 7 * 2.5) / 1e6)
   })
 
-  it.effect("COST-04 are counted from the events of a stream", () => {
+  it.effect("COST-04: are counted from the events of a stream", () => {
     const events = [
       {
         type: "message_start",

@@ -56,7 +56,7 @@ const resolve = (
 ) => Credentials.resolve({ gateway, provider, headers, face: "provider", ...more })
 
 layer(stores)("the key of a request", (it) => {
-  it.effect("BYOK-01 is the stored one of the alias default where the request has none", () =>
+  it.effect("BYOK-01: is the stored one of the alias default where the request has none", () =>
     Effect.gen(function*() {
       const gateway = gatewayOf("byok-01")
       yield* store(gateway, "openai", "default", "sk-stored")
@@ -76,7 +76,7 @@ layer(stores)("the key of a request", (it) => {
       assert.strictEqual(headers, given)
     }))
 
-  it.effect("BYOK-02 is the stored one of the alias that the request names", () =>
+  it.effect("BYOK-02: is the stored one of the alias that the request names", () =>
     Effect.gen(function*() {
       const gateway = gatewayOf("byok-02")
       yield* store(gateway, "openai", "default", "sk-default")
@@ -93,7 +93,7 @@ layer(stores)("the key of a request", (it) => {
       assert.strictEqual((yield* resolve(gateway, "openai")).headers["authorization"], "Bearer sk-2")
     }))
 
-  it.effect("BYOK-03 is refused with 2040 for an alias that the provider has not, and the others are named", () =>
+  it.effect("BYOK-03: is refused with 2040 for an alias that the provider has not, and the others are named", () =>
     Effect.gen(function*() {
       const gateway = gatewayOf("byok-03")
       yield* store(gateway, "openai", "a", "sk-a")
@@ -115,7 +115,7 @@ layer(stores)("the key of a request", (it) => {
       assert.strictEqual(source, "none")
     }))
 
-  it.effect("BYOK-05 is missing with 400 where only own keys are allowed; Workers AI needs none", () =>
+  it.effect("BYOK-05: is missing with 400 where only own keys are allowed; Workers AI needs none", () =>
     Effect.gen(function*() {
       const gateway = gatewayOf("byok-05", { byok_only: true })
       assert.deepInclude(yield* Effect.flip(resolve(gateway, "openai")), { status: 400, code: 2040 })
@@ -124,7 +124,7 @@ layer(stores)("the key of a request", (it) => {
       assert.strictEqual((yield* resolve(gateway, "openai")).source, "stored")
     }))
 
-  it.effect("BYOK-05 a request may ask for own keys only, and cannot take the gateway's word back", () =>
+  it.effect("BYOK-05: a request may ask for own keys only, and cannot take the gateway's word back", () =>
     Effect.gen(function*() {
       const open = gatewayOf("no-wholesale")
       const error = yield* Effect.flip(resolve(open, "openai", { "cf-aig-no-wholesale": "true" }))
@@ -205,7 +205,7 @@ layer(stores)("the key of a request", (it) => {
 })
 
 describe("a stored key", () => {
-  it.effect("BYOK-04 is in no error", () =>
+  it.effect("BYOK-04: is in no error", () =>
     Effect.gen(function*() {
       const gateway = gatewayOf("errors")
       yield* store(gateway, "openai", "default", "sk-very-secret", { rate_limit: 1 })

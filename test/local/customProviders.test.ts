@@ -64,7 +64,7 @@ const start = (allowPrivateUpstreams: boolean) =>
 const said = { messages: [{ role: "user", content: "hi" }] }
 
 describe("custom providers", () => {
-  it.live("CUST-01 get the path and the query below their base URL as they came, and their own headers", () =>
+  it.live("CUST-01: get the path and the query below their base URL as they came, and their own headers", () =>
     Effect.gen(function*() {
       const { add, gateway, port, seen } = yield* start(true)
       yield* add("mine", `http://127.0.0.1:${port}/base/v1/`, {
@@ -80,7 +80,7 @@ describe("custom providers", () => {
       assert.deepInclude(log, { provider: "custom-mine", tokens_in: 2, tokens_out: 1, success: true })
     }))
 
-  it.live("CUST-02 answer through the unified endpoint and the universal one by the model's name behind the slug", () =>
+  it.live("CUST-02: answer through the unified endpoint and the universal one by the model's name behind the slug", () =>
     Effect.gen(function*() {
       const { add, gateway, port, seen } = yield* start(true)
       yield* add("mine", `http://127.0.0.1:${port}/v1`)
@@ -107,7 +107,7 @@ describe("custom providers", () => {
       assert.deepStrictEqual(seen.map(({ url }) => url), ["/old/x", "/new/x"])
     }))
 
-  it.live("CUST-01 are 2008 while they are unknown, not enabled or deleted, and the message says which", () =>
+  it.live("CUST-01: are 2008 while they are unknown, not enabled or deleted, and the message says which", () =>
     Effect.gen(function*() {
       const { add, gateway, port, seen } = yield* start(true)
       const ask = Effect.map(
@@ -127,7 +127,7 @@ describe("custom providers", () => {
       assert.lengthOf(seen, 1)
     }))
 
-  it.live("SEC-03 are not reached on addresses that are not public, written so or resolved to", () =>
+  it.live("SEC-03: are not reached on addresses that are not public, written so or resolved to", () =>
     Effect.gen(function*() {
       const { add, gateway, port, seen } = yield* start(false)
       const plain = yield* add("plain", `http://127.0.0.1:${port}`)
@@ -150,7 +150,7 @@ describe("custom providers", () => {
       assert.lengthOf(seen, 0)
     }))
 
-  it.live("SEC-03 do not lead elsewhere by a redirect", () =>
+  it.live("SEC-03: do not lead elsewhere by a redirect", () =>
     Effect.gen(function*() {
       const { add, gateway, port, seen } = yield* start(true)
       yield* add("mine", `http://127.0.0.1:${port}`)

@@ -7,7 +7,7 @@ import { aig, call, create, data, events, manage } from "./talk.ts"
 const native = "@cf/meta/llama-3.1-8b-instruct"
 
 layer(LocalGateway.layerTest, { excludeTestServices: true })("data plane", (it) => {
-  it.effect("AUTH-02, AUTH-03, AUTH-04 an authenticated gateway takes its token and nothing else", () =>
+  it.effect("AUTH-02, AUTH-03, AUTH-04: an authenticated gateway takes its token and nothing else", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "auth", { authentication: true })
@@ -33,7 +33,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("data plane", (it) 
       }
     }))
 
-  it.effect("AUTH-01, AUTH-05 an open gateway takes requests with and without a token", () =>
+  it.effect("AUTH-01, AUTH-05: an open gateway takes requests with and without a token", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "open")
@@ -43,7 +43,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("data plane", (it) 
       }
     }))
 
-  it.effect("AUTH-07 the first authenticated call creates the gateway default", () =>
+  it.effect("AUTH-07: the first authenticated call creates the gateway default", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       const ask = (headers: Record<string, string>) =>
@@ -55,7 +55,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("data plane", (it) 
       assert.deepInclude(result, { authentication: true, collect_logs: true, cache_ttl: 0, is_default: true })
     }))
 
-  it.effect("AUTH-08, PROV-06 unknown gateways, accounts and providers have their codes", () =>
+  it.effect("AUTH-08, PROV-06: unknown gateways, accounts and providers have their codes", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "codes")
@@ -98,7 +98,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("data plane", (it) 
       assert.strictEqual(empty.json.errors[0].code, 5006)
     }))
 
-  it.effect("PROV-10, LOG-05, LOG-06 ids are one lowercase UUIDv7, an own event id is echoed", () =>
+  it.effect("PROV-10, LOG-05, LOG-06: ids are one lowercase UUIDv7, an own event id is echoed", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "ids")
@@ -115,7 +115,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("data plane", (it) 
       assert.strictEqual((yield* ask({ "cf-aig-event-id": "abc" }))["cf-aig-event-id"], "abc")
     }))
 
-  it.effect("LOG-02, LOG-03, LOG-04 headers decide whether and how much is logged", () =>
+  it.effect("LOG-02, LOG-03, LOG-04: headers decide whether and how much is logged", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "on")
@@ -138,7 +138,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("data plane", (it) 
       assert.strictEqual((yield* manage(gateway, `${path}/request`)).status, 404)
     }))
 
-  it.effect("META-01, META-02, META-03, SEC-08 metadata: five flat entries, or none", () =>
+  it.effect("META-01, META-02, META-03, SEC-08: metadata: five flat entries, or none", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "meta")
@@ -163,7 +163,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("data plane", (it) 
       assert.deepStrictEqual(Object.keys(yield* stored(`{"__proto__":"p"}`)), ["__proto__"])
     }))
 
-  it.effect("UNIV-01, UNIV-02, UNIV-08, UNIV-10 tries steps in order and logs each under one event id", () =>
+  it.effect("UNIV-01, UNIV-02, UNIV-08, UNIV-10: tries steps in order and logs each under one event id", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "uni")
@@ -193,7 +193,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("data plane", (it) 
       assert.strictEqual(second.request_type, "Universal")
     }))
 
-  it.effect("UNIV-04, UNIV-09 the last failure is the answer; what is no list of steps is refused", () =>
+  it.effect("UNIV-04, UNIV-09: the last failure is the answer; what is no list of steps is refused", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "fail")
@@ -223,7 +223,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("data plane", (it) 
       )
     }))
 
-  it.effect("G27 a stream with include_usage ends with usage and [DONE], and its log has the tokens", () =>
+  it.effect("G27: a stream with include_usage ends with usage and [DONE], and its log has the tokens", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "g27")
@@ -264,7 +264,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("data plane", (it) 
 })
 
 describe("limits", () => {
-  it.live("SEC-05 refuses a body over the limit with 413, declared or not, and lives on", () =>
+  it.live("SEC-05: refuses a body over the limit with 413, declared or not, and lives on", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.make({ bodyLimit: 1000, pause: 0 })
       yield* create(gateway, "small")

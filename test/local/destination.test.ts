@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as fc from "fast-check"
 import { readdirSync } from "node:fs"
 import * as Destination from "../../src/local/Destination.ts"
 import { LocalGateway } from "../../src/local/index.ts"
+import * as Providers from "../../src/local/Providers.ts"
 import * as SimulatedProviders from "../../src/local/SimulatedProviders.ts"
 import { type Ask, chat, run } from "./pipeline.ts"
 import { create, data, manage } from "./talk.ts"
@@ -65,8 +67,55 @@ describe("where a step goes", () => {
     it(`${JSON.stringify(given)} -> ${expected}`, () => assert.strictEqual(shown(decide(given)), expected))
   }
 
-  it("knows every provider's own server, and never says v1 twice", () => {
+  it("SEC-04: a path never leaves the base of a named, live or custom server, however its dots are written", () => {
+    const segment = fc.oneof(
+      fc.constantFrom(
+        "..",
+        ".",
+        "%2e%2e",
+        "%2E.",
+        ".%2e",
+        "%2e",
+        ".\t.",
+        "..\\",
+        "\\..",
+        "%252e%252e",
+        "...",
+        "",
+        "v1"
+      ),
+      fc.string()
+    )
+    let sent = 0
+    fc.assert(
+      fc.property(fc.array(segment, { minLength: 1, maxLength: 5 }), (segments) => {
+        const path = segments.join("/").replace(/[?#].*$/s, "")
+        const cases: ReadonlyArray<readonly [Parameters<typeof decide>[0], base: string]> = [
+          [{ provider: "openai", upstream: "http://127.0.0.1:1/api/x" }, "http://127.0.0.1:1/api/x"],
+          [{ provider: "groq", key: true }, "https://api.groq.com/openai/v1"],
+          [{ provider: "custom-me", custom: "https://me.test/a/b" }, "https://me.test/a/b"]
+        ]
+        for (const [given, base] of cases) {
+          const destination = decide({ ...given, path })
+          if (destination._tag !== "Upstream") {
+            assert.include(destination._tag === "Nowhere" ? destination.problem : "", "base URL")
+            continue
+          }
+          sent++
+          // As the client that sends it reads it.
+          const { href } = new URL(destination.url)
+          assert.isTrue(href === base || href.startsWith(`${base}/`), `${JSON.stringify(path)} -> ${href}`)
+        }
+      }),
+      { numRuns: 2000 }
+    )
+    assert.isAbove(sent, 500, "most paths are fine")
+  })
+
+  it("PROV-14: knows the own server of each of the 24 slugs, and never says v1 twice", () => {
     const urls: ReadonlyArray<readonly [provider: string, path: string, url: string]> = [
+      // The slug table of the wire reference (9.2).
+      ["openai", "chat/completions", "https://api.openai.com/v1/chat/completions"],
       ["openai", "v1/responses", "https://api.openai.com/v1/responses"],
       ["anthropic", "v1/messages", "https://api.anthropic.com/v1/messages"],
       [
@@ -82,6 +131,22 @@ describe("where a step goes", () => {
       ["cerebras", "v1/chat/completions", "https://api.cerebras.ai/v1/chat/completions"],
       ["openrouter", "v1/chat/completions", "https://openrouter.ai/api/v1/chat/completions"],
       ["fireworks", "chat/completions", "https://api.fireworks.ai/inference/v1/chat/completions"],
+      ["openrouter", "chat/completions", "https://openrouter.ai/api/v1/chat/completions"],
+      ["perplexity-ai", "chat/completions", "https://api.perplexity.ai/chat/completions"],
+      ["cohere", "v1/chat", "https://api.cohere.com/v1/chat"],
+      ["parallel", "v1beta/search", "https://api.parallel.ai/v1beta/search"],
+      ["fal", "fal-ai/flux/dev", "https://fal.run/fal-ai/flux/dev"],
+      ["ideogram", "v1/ideogram-v3/generate", "https://api.ideogram.ai/v1/ideogram-v3/generate"],
+      ["cartesia", "tts/bytes", "https://api.cartesia.ai/tts/bytes"],
+      ["deepgram", "v1/listen", "https://api.deepgram.com/v1/listen"],
+      ["elevenlabs", "v1/text-to-speech/v", "https://api.elevenlabs.io/v1/text-to-speech/v"],
+      ["replicate", "v1/predictions", "https://api.replicate.com/v1/predictions"],
+      ["grok", "chat/completions", "https://api.x.ai/v1/chat/completions"],
+      [
+        "aws-bedrock",
+        "bedrock-mantle/us-east-1/anthropic/v1/messages",
+        "https://bedrock-mantle.us-east-1.api.aws/anthropic/v1/messages"
+      ],
       ["cohere", "v2/chat", "https://api.cohere.com/v2/chat"],
       ["replicate", "predictions", "https://api.replicate.com/v1/predictions"],
       ["huggingface", "a/b", "https://api-inference.huggingface.co/models/a/b"],
@@ -111,6 +176,10 @@ describe("where a step goes", () => {
     for (const [provider, path, url] of urls) {
       assert.strictEqual(shown(decide({ provider, path, query: "?a=1", key: true })), `${url}?a=1`)
     }
+    const named = new Set(urls.map(([provider]) => provider))
+    assert.strictEqual(named.size, 24)
+    // Workers AI is the gateway's own.
+    assert.deepStrictEqual([...Providers.slugs].filter((slug) => !named.has(slug)), ["workers-ai"])
   })
 
   it("lets no path choose a host of another's, and says how the path has to be", () => {

@@ -55,7 +55,7 @@ const policy = (
 ) => ({ id, enabled: true, action, check, profiles })
 
 describe("DLP", () => {
-  it.effect("DLP-01 blocks a request with 2029 and the findings in cf-aig-dlp, before the provider is asked", () =>
+  it.effect("DLP-01: blocks a request with 2029 and the findings in cf-aig-dlp, before the provider is asked", () =>
     Effect.gen(function*() {
       const dlp = { enabled: true, policies: [policy("p1", ["REQUEST"], "BLOCK", "credit-cards")] }
       const { answer, header, sent, text } = yield* run(dlp, `my card is ${card}`, said("ok"))
@@ -73,7 +73,7 @@ describe("DLP", () => {
       assert.notInclude(text + header, "4111")
     }))
 
-  it.effect("DLP-01 blocks an answer with 2030, and nothing of it passes", () =>
+  it.effect("DLP-01: blocks an answer with 2030, and nothing of it passes", () =>
     Effect.gen(function*() {
       const dlp = { enabled: true, policies: [policy("p1", ["RESPONSE"], "BLOCK", "emails")] }
       const { answer, header, sent, text } = yield* run(dlp, "hi", said("write to ann@example.com"))

@@ -75,7 +75,7 @@ describe("a dynamic route", () => {
     end
   )
 
-  it.effect("ROUTE-01 goes by the request's metadata, and says who answered", () =>
+  it.effect("ROUTE-01: goes by the request's metadata, and says who answered", () =>
     Effect.gen(function*() {
       for (const [plan, expected] of [["paid", "large"], ["free", "small"], [undefined, "small"]] as const) {
         const { ask, asked } = models()
@@ -96,7 +96,7 @@ describe("a dynamic route", () => {
     end
   )
 
-  it.effect("ROUTE-02 goes on to the fallback when the retries of a model are used up", () =>
+  it.effect("ROUTE-02: goes on to the fallback when the retries of a model are used up", () =>
     Effect.gen(function*() {
       const { ask, asked } = models({ a: Effect.succeed(answerOf(500)) })
       const { answer, model } = yield* run(fallback, request(), ask)
@@ -105,14 +105,14 @@ describe("a dynamic route", () => {
       assert.strictEqual(model.index, 1)
     }).pipe(withCounters))
 
-  it.effect("ROUTE-02 falls back from a refusal that no retry mends at once", () =>
+  it.effect("ROUTE-02: falls back from a refusal that no retry mends at once", () =>
     Effect.gen(function*() {
       const { ask, asked } = models({ a: Effect.succeed(answerOf(401)) })
       yield* run(fallback, request(), ask)
       assert.deepStrictEqual(asked, ["a", "b"])
     }).pipe(withCounters))
 
-  it.effect("ROUTE-02 falls back when a model sends no byte in time, and interrupts it", () =>
+  it.effect("ROUTE-02: falls back when a model sends no byte in time, and interrupts it", () =>
     Effect.gen(function*() {
       let interrupted = 0
       const silent = Effect.never.pipe(Effect.onInterrupt(() => Effect.sync(() => interrupted++)))
@@ -175,7 +175,7 @@ describe("a dynamic route", () => {
       assert.strictEqual(closed, 1)
     }).pipe(withCounters))
 
-  it.effect("ROUTE-03 splits by the shares", () =>
+  it.effect("ROUTE-03: splits by the shares", () =>
     Effect.gen(function*() {
       const split = routeOf(
         start("split"),
@@ -202,7 +202,7 @@ describe("a dynamic route", () => {
       end
     )
 
-  it.effect("ROUTE-04 counts per key, goes on to the fallback, and begins anew with the next window", () =>
+  it.effect("ROUTE-04: counts per key, goes on to the fallback, and begins anew with the next window", () =>
     Effect.gen(function*() {
       const route = limited("count", 2, { success: to("a"), fallback: to("b") })
       const { ask, asked } = models()
@@ -214,7 +214,7 @@ describe("a dynamic route", () => {
       assert.deepStrictEqual(asked, ["a"])
     }).pipe(withCounters))
 
-  it.effect("ROUTE-04 a limit by cost ends with what was booked", () =>
+  it.effect("ROUTE-04: a limit by cost ends with what was booked", () =>
     Effect.gen(function*() {
       const route = limited("cost", 0.5, { success: to("a"), fallback: to("b") })
       const { ask, asked } = models()
@@ -314,12 +314,12 @@ describe("conditions", () => {
     [{ "metadata.constructor": { $exists: true } }, false]
   ]
   for (const [conditions, holds] of cases) {
-    it(`ROUTE-01 ${JSON.stringify(conditions)} ${holds ? "holds" : "does not hold"}`, () => {
+    it(`ROUTE-01: ${JSON.stringify(conditions)} ${holds ? "holds" : "does not hold"}`, () => {
       assert.strictEqual(Conditions.holds(conditions, given), holds)
     })
   }
 
-  it("ROUTE-01 a value is either in a list or not, and equal or not", () => {
+  it("ROUTE-01: a value is either in a list or not, and equal or not", () => {
     FastCheck.assert(
       FastCheck.property(
         FastCheck.jsonValue(),

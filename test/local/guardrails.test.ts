@@ -78,7 +78,7 @@ const run = (
 const said = (content: string) => Answer.json(200, { choices: [{ message: { role: "assistant", content } }] })
 
 describe("guardrails", () => {
-  it.effect("GUARD-01 block a prompt with 424 and 2016, before the provider is asked", () =>
+  it.effect("GUARD-01: block a prompt with 424 and 2016, before the provider is asked", () =>
     Effect.gen(function*() {
       const { answer, reports, sent, text } = yield* run(settingsOf({ S9: "BLOCK" }), stepOf(chat(bomb)), said("hi"))
       assert.deepStrictEqual([answer.status, sent], [424, 0])
@@ -94,7 +94,7 @@ describe("guardrails", () => {
       assert.deepStrictEqual(reports.map((_) => [_.phase, _.action, _.blocked]), [["prompt", "BLOCK", ["S9"]]])
     }))
 
-  it.effect("GUARD-02 block an answer with 424 and 2017, and nothing of it passes", () =>
+  it.effect("GUARD-02: block an answer with 424 and 2017, and nothing of it passes", () =>
     Effect.gen(function*() {
       const { answer, sent, text } = yield* run(settingsOf({}, { S9: "BLOCK" }), stepOf(chat("hi")), said(bomb))
       assert.deepStrictEqual([answer.status, sent, JSON.parse(text).internalCode], [424, 1, 2017])
@@ -110,7 +110,7 @@ describe("guardrails", () => {
       }
     }))
 
-  it.effect("GUARD-03 let a flagged prompt and a flagged answer pass unchanged, and report both", () =>
+  it.effect("GUARD-03: let a flagged prompt and a flagged answer pass unchanged, and report both", () =>
     Effect.gen(function*() {
       const answered = said(bomb)
       const { answer, reports, sent } = yield* run(
@@ -127,7 +127,7 @@ describe("guardrails", () => {
       assert.include(Guardrails.record(reports[0]!), "not Llama Guard")
     }))
 
-  it.effect("GUARD-04 hold a stream back and send it as one payload of its own content type", () =>
+  it.effect("GUARD-04: hold a stream back and send it as one payload of its own content type", () =>
     Effect.gen(function*() {
       const text = sse({ choices: [{ index: 0, delta: { content: "Hello" } }] }, "[DONE]")
       const { answer } = yield* run(settingsOf({}, { S9: "BLOCK" }), stepOf(chat("hi")), streamed(text))

@@ -10,7 +10,7 @@ import { connect } from "node:net"
 import * as Access from "../../src/local/Access.ts"
 import { LocalGateway } from "../../src/local/index.ts"
 import * as Metrics from "../../src/local/Metrics.ts"
-import { call, create, type Gateway } from "./talk.ts"
+import { call, create, data, type Gateway } from "./talk.ts"
 
 /** Writes bytes; the answer is what comes until the connection ends. */
 const raw = (gateway: Gateway, ...pieces: ReadonlyArray<string>) =>
@@ -43,7 +43,9 @@ const withPaths = Effect.gen(function*() {
     }),
     () => Effect.sync(() => void server.close())
   )
-  const gateway = yield* LocalGateway.make({ upstreams: { openai: `http://127.0.0.1:${port}` } })
+  const gateway = yield* LocalGateway.make({
+    upstreams: { openai: `http://127.0.0.1:${port}/api/v9`, "google-ai-studio": `http://127.0.0.1:${port}/api/v9` }
+  })
   yield* create(gateway, "gw")
   return { gateway, paths }
 })
@@ -52,7 +54,7 @@ const get = (gateway: Gateway, path: string, host = new URL(gateway.url).host) =
   raw(gateway, `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
 
 describe("the path of a request", () => {
-  it.live("SEC-04: decides the route once, undecoded, and reaches the provider as it came", () =>
+  it.live("SEC-04: decides the route once, undecoded, and reaches the provider as it came, or is refused for its dots", () =>
     Effect.gen(function*() {
       const { gateway, paths } = yield* withPaths
       const base = `/v1/${gateway.accountId}/gw/openai`
@@ -75,9 +77,14 @@ describe("the path of a request", () => {
             paths.length = 0
             const below = segments.join("/")
             const text = await Effect.runPromise(get(gateway, `${base}/${below}`))
-            assert.match(text, /^HTTP\/1.1 200 /)
-            // A URL has no dots as segments, so these two are resolved below the provider, never above it.
-            assert.strictEqual(paths[0], new URL(`http://x/${below}`).pathname)
+            if (segments.some((segment) => ["..", ".", "%2e%2e"].includes(segment))) {
+              assert.match(text, /^HTTP\/1.1 400 /)
+              assert.include(text, "\"internalCode\":7000")
+              assert.deepStrictEqual(paths, [])
+            } else {
+              assert.match(text, /^HTTP\/1.1 200 /)
+              assert.strictEqual(paths[0], below === "" ? "/api/v9" : `/api/v9/${below}`)
+            }
           }),
           { numRuns: 60 }
         )
@@ -89,6 +96,27 @@ describe("the path of a request", () => {
           `/v1%2f${gateway.accountId}/gw/openai/x`
         ]
       ) assert.notInclude(yield* get(gateway, path), "\"cache_ttl\"")
+    }))
+
+  it.live("SEC-04: has no dots as segments in the universal endpoint or by a model's name either", () =>
+    Effect.gen(function*() {
+      const { gateway, paths } = yield* withPaths
+      for (const endpoint of ["../admin", "a/%2E%2e/%2e./b", "..\\admin", ".\t./admin", "x/..?y=1", "."]) {
+        const { json, status } = yield* data(gateway, "gw", { body: [{ provider: "openai", endpoint, query: {} }] })
+        assert.deepStrictEqual([status, json.internalCode], [400, 7000], endpoint)
+        assert.include(json.description, "'endpoint' must not have '.' or '..' as a segment")
+      }
+      const named = yield* data(gateway, "gw/compat/chat/completions", {
+        body: { model: "google-ai-studio/../../admin", messages: [{ role: "user", content: "hi" }] },
+        headers: { authorization: "Bearer sk-leads-nowhere" }
+      })
+      assert.strictEqual(named.status, 400)
+      assert.include(named.text, "leave the provider's base URL")
+      assert.deepStrictEqual(paths, [])
+      yield* data(gateway, "gw", {
+        body: [{ provider: "openai", endpoint: "a..b/.well-known/...?x=../..", query: {} }]
+      })
+      assert.deepStrictEqual(paths, ["/api/v9/a..b/.well-known/...?x=../.."])
     }))
 
   it.live("SEC-04: is what counts, not the Host, nor a whole URL in its place", () =>

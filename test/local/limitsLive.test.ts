@@ -70,7 +70,7 @@ describe("the local gateway over HTTP", () => {
       }))
   }
 
-  it.live("CACHE-02, RATE-01 keeps cache and limits across a restart", () =>
+  it.live("CACHE-02, RATE-01: keeps cache and limits across a restart", () =>
     Effect.gen(function*() {
       const upstream = yield* provider((response) => {
         response.writeHead(200, { "content-type": "application/json" })
@@ -95,7 +95,7 @@ describe("the local gateway over HTTP", () => {
         }))
     }))
 
-  it.live("CACHE-15 forgets on an update over the management API, and its log says what was cached and what it cost", () =>
+  it.live("CACHE-15: forgets on an update over the management API, and its log says what was cached and what it cost", () =>
     withGateway({}, (gateway) =>
       Effect.gen(function*() {
         const settings = { cache_ttl: 300, cache_invalidate_on_update: true }
@@ -113,7 +113,7 @@ describe("the local gateway over HTTP", () => {
         assert.isAbove(logs[0].cost, 0)
       })))
 
-  it.live("RATE-01 takes the binding's options, and gives it an error that it can read", () =>
+  it.live("RATE-01: takes the binding's options, and gives it an error that it can read", () =>
     withGateway({}, (gateway) =>
       Effect.gen(function*() {
         yield* create(gateway, "gw", { rate_limiting_limit: 1, rate_limiting_interval: 3600 })

@@ -194,7 +194,7 @@ const refusals: ReadonlyArray<readonly [query: string, path: string, message: st
 ]
 
 describe("log filters", () => {
-  it.effect("LOG-07 every key and operator lets through what it says, in both spellings", () =>
+  it.effect("LOG-07: every key and operator lets through what it says, in both spellings", () =>
     withEntries((logs) =>
       Effect.gen(function*() {
         for (const [expected, ...filters] of matches) {

@@ -21,7 +21,7 @@ const rawGet = (url: string, headers: Record<string, string>) =>
   })
 
 layer(LocalGateway.layerTest, { excludeTestServices: true })("management API", (it) => {
-  it.effect("MGMT-01 creates with the required fields and answers none of them as null", () =>
+  it.effect("MGMT-01: creates with the required fields and answers none of them as null", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       const { json, status } = yield* create(gateway, "mgmt-01")
@@ -37,7 +37,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("management API", (
       assert.strictEqual(new Date(json.result.created_at).toISOString(), json.result.created_at)
     }))
 
-  it.effect("MGMT-02 refuses an id that exists with 7001", () =>
+  it.effect("MGMT-02: refuses an id that exists with 7001", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "mgmt-02")
@@ -47,7 +47,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("management API", (
       assert.strictEqual(json.errors[0].code, 7001)
     }))
 
-  it.effect("MGMT-03 refuses ids that are too long or of other characters", () =>
+  it.effect("MGMT-03: refuses ids that are too long or of other characters", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       for (const id of ["a".repeat(65), "", "Upper", "sp ace", "ä"]) {
@@ -58,7 +58,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("management API", (
       assert.strictEqual((yield* create(gateway, "a".repeat(64))).status, 200)
     }))
 
-  it.effect("MGMT-04 answers 404 and 7002 for what does not exist", () =>
+  it.effect("MGMT-04: answers 404 and 7002 for what does not exist", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       for (const [method, path] of [["GET", "/none"], ["DELETE", "/none"], ["PUT", "/none"], ["GET", "/none/logs"]]) {
@@ -118,7 +118,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("management API", (
       }
     }))
 
-  it.effect("MGMT-06 replaces the whole: PUT twice moves only modified_at, what is left out gets its default", () =>
+  it.effect("MGMT-06: replaces the whole: PUT twice moves only modified_at, what is left out gets its default", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "mgmt-06", { authentication: true, log_management: 50_000 })
@@ -135,7 +135,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("management API", (
       assert.deepStrictEqual(renamed.json.errors[0].path, ["body", "id"])
     }))
 
-  it.effect("MGMT-07 keeps spend limits, otel and dlp, and says what it does not enforce", () =>
+  it.effect("MGMT-07: keeps spend limits, otel and dlp, and says what it does not enforce", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       const more = {
@@ -158,7 +158,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("management API", (
       assert.deepStrictEqual((yield* create(gateway, "quiet", { authentication: true })).json.messages, [])
     }))
 
-  it.effect("MGMT-08 answers a provider's URL as a string", () =>
+  it.effect("MGMT-08: answers a provider's URL as a string", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "mgmt-08")
@@ -167,7 +167,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("management API", (
       assert.strictEqual((yield* manage(gateway, "/mgmt-08/url/nobody")).status, 400)
     }))
 
-  it.effect("MGMT-09 answers 9109 to a wrong token, so that clients do not retry", () =>
+  it.effect("MGMT-09: answers 9109 to a wrong token, so that clients do not retry", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       const { json, status } = yield* manage(gateway, "", { headers: { authorization: "Bearer wrong" } })
@@ -178,7 +178,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("management API", (
       assert.strictEqual(none.json.errors[0].code, 9106)
     }))
 
-  it.effect("MGMT-10 answers 404 and 7003 for unknown paths and other accounts", () =>
+  it.effect("MGMT-10: answers 404 and 7003 for unknown paths and other accounts", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       for (
@@ -199,7 +199,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("management API", (
       assert.strictEqual(accounts.json.result[0].id, gateway.accountId)
     }))
 
-  it.effect("SEC-01 and SEC-02 refuse a foreign Host and a foreign Origin, and send no CORS headers", () =>
+  it.effect("SEC-01, SEC-02: refuse a foreign Host and a foreign Origin, and send no CORS headers", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       assert.strictEqual(yield* rawGet(`${gateway.url}/health`, { host: "evil.example" }), 403)
@@ -214,7 +214,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("management API", (
       assert.strictEqual(yield* rawGet(`${gateway.url}/health`, { "sec-fetch-site": "cross-site" }), 403)
     }))
 
-  it.effect("REST-02 runs a Workers AI model in the v4 envelope, logged only when a gateway is named", () =>
+  it.effect("REST-02: runs a Workers AI model in the v4 envelope, logged only when a gateway is named", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "rest-02")
@@ -238,7 +238,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("management API", (
 })
 
 layer(LocalGateway.layerTest, { excludeTestServices: true })("lists", (it) => {
-  it.effect("MGMT-05 pages through gateways with exact counts, searches and orders", () =>
+  it.effect("MGMT-05: pages through gateways with exact counts, searches and orders", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* Effect.forEach(["a_1", "a-2", "b-1", "b-2", "c"], (id) => create(gateway, id))
@@ -260,7 +260,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("lists", (it) => {
       assert.strictEqual((yield* list("page=x")).success, false)
     }))
 
-  it.effect("LOG-08, LOG-10 lists logs newest first, and patches, reads and deletes them", () =>
+  it.effect("LOG-08, LOG-10: lists logs newest first, and patches, reads and deletes them", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "logs")
@@ -296,7 +296,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("lists", (it) => {
       assert.strictEqual((yield* manage(gateway, "/logs/logs")).json.result_info.total_count, 0)
     }))
 
-  it.effect("LOG-07 filters logs in the spelling of the official SDK and as one JSON array, and deletes by filter", () =>
+  it.effect("LOG-07: filters logs in the spelling of the official SDK and as one JSON array, and deletes by filter", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "filters")

@@ -18,7 +18,7 @@ const refused = [429, [{ code: 2003, message: "Rate limited" }]]
 
 describe("rate limits", () => {
   for (const technique of ["fixed", "sliding"]) {
-    it.effect(`RATE-01, RATE-02, G16 refuse what is over the limit, without Retry-After (${technique})`, () =>
+    it.effect(`RATE-01, RATE-02, G16: refuse what is over the limit, without Retry-After (${technique})`, () =>
       run(limit(technique), chat, ({ ask, calls, logs }) =>
         Effect.gen(function*() {
           assert.strictEqual(said(yield* ask()), 200)
@@ -31,7 +31,7 @@ describe("rate limits", () => {
         })))
   }
 
-  it.effect("RATE-06 a fixed window ends with the clock's own", () =>
+  it.effect("RATE-06: a fixed window ends with the clock's own", () =>
     run(limit("fixed"), chat, ({ ask }) =>
       Effect.gen(function*() {
         yield* TestClock.adjust("59 seconds")
@@ -42,7 +42,7 @@ describe("rate limits", () => {
         assert.strictEqual((yield* ask()).status, 200)
       })))
 
-  it.effect("RATE-07 a sliding window does not: a request counts for the whole of it", () =>
+  it.effect("RATE-07: a sliding window does not: a request counts for the whole of it", () =>
     run(limit("sliding"), chat, ({ ask }) =>
       Effect.gen(function*() {
         yield* TestClock.adjust("59 seconds")
@@ -57,7 +57,7 @@ describe("rate limits", () => {
         assert.strictEqual((yield* ask()).status, 429)
       })))
 
-  it.effect("RATE-03 hits of the cache do not count", () =>
+  it.effect("RATE-03: hits of the cache do not count", () =>
     run({ ...limit("fixed"), cache_ttl: 300 }, chat, ({ ask }) =>
       Effect.gen(function*() {
         for (let i = 0; i < 5; i++) assert.strictEqual((yield* ask()).status, 200)
@@ -66,7 +66,7 @@ describe("rate limits", () => {
         assert.strictEqual((yield* ask()).status, 200)
       })))
 
-  it.effect("RATE-05 a request with fallbacks and retries counts once, and over the limit no step is tried", () =>
+  it.effect("RATE-05: a request with fallbacks and retries counts once, and over the limit no step is tried", () =>
     run(
       { ...limit("fixed"), retry_max_attempts: 2 },
       (n, url) => url.includes("openai") ? Response.json({}, { status: 500 }) : chat(n),
@@ -82,7 +82,7 @@ describe("rate limits", () => {
         })
     ))
 
-  it.effect("hold across a restart on the same file, and only for their own gateway", () =>
+  it.effect("RATE-04: hold across a restart on the same file, and only for their own gateway", () =>
     Effect.gen(function*() {
       const database = yield* temporaryFile
       const ask = (gateway: string) =>
@@ -91,6 +91,6 @@ describe("rate limits", () => {
           database
         })
       assert.deepStrictEqual([yield* ask("a"), yield* ask("a"), yield* ask("a")], [200, 200, 429])
-      assert.strictEqual(yield* ask("b"), 200, "RATE-04")
+      assert.strictEqual(yield* ask("b"), 200)
     }))
 })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { createServer, type IncomingHttpHeaders } from "node:http"
 import { LocalGateway } from "../../src/local/index.ts"
+import { portOf } from "../support/cli.ts"
 import { fixture } from "../support/parts.ts"
 import { aig, bearer, call, create, type Gateway, manage } from "./talk.ts"
 
@@ -70,7 +71,7 @@ const dynamicRoute = (provider: string, model: string) => ({
 })
 
 describe("the run APIs", () => {
-  it.live("REST-03 chat completions translate for the author's provider, through default and logged as REST API", () =>
+  it.live("REST-03: chat completions translate for the author's provider, through default and logged as REST API", () =>
     Effect.gen(function*() {
       const { gateway, seen } = yield* start
       const answer = yield* ai(gateway, "/chat/completions", { model: "anthropic/claude-haiku-4.5", messages })
@@ -87,7 +88,7 @@ describe("the run APIs", () => {
       assert.strictEqual(streamed.text, fixture("tools.sse", "openai-chat"))
     }))
 
-  it.live("REST-04, REST-05 responses, messages and embeddings reach their provider in its own format", () =>
+  it.live("REST-04, REST-05: responses, messages and embeddings reach their provider in its own format", () =>
     Effect.gen(function*() {
       const { gateway, seen } = yield* start
       yield* create(gateway, "gw")
@@ -114,7 +115,10 @@ describe("the run APIs", () => {
         assert.strictEqual(seen[0]?.headers["x-own"], "1")
         assert.strictEqual(seen[0]?.headers["anthropic-version"], url.includes("anthropic") ? "2023-06-01" : undefined)
         assert.notProperty(seen[0]?.headers, "authorization")
-        if (url.includes("anthropic")) assert.strictEqual(answer.text, fixture("tools.json", "anthropic"))
+        if (url.includes("anthropic")) {
+          const own = fixture("tools.json", "anthropic").trimEnd()
+          assert.strictEqual(answer.text, `${own.slice(0, -1)},"gatewayMetadata":{"keySource":"Unified"}}`)
+        } else assert.deepStrictEqual(answer.json, { gatewayMetadata: { keySource: "Unified" } })
       }
       assert.lengthOf((yield* manage(gateway, "/gw/logs")).json.result, cases.length)
     }))
@@ -127,16 +131,17 @@ describe("the run APIs", () => {
         body: { alias: "default", default_config: true, provider_slug: "anthropic", secret: "sk-stored-0123456789" }
       })
       for (const path of ["/chat/completions", "/messages"]) {
-        yield* ai(gateway, path, { model: "anthropic/claude-sonnet-4-5", messages }, {
+        const { json } = yield* ai(gateway, path, { model: "anthropic/claude-sonnet-4-5", messages }, {
           "cf-aig-gateway-id": "gw",
           "cf-aig-byok-alias": "other"
         })
+        assert.deepStrictEqual(json.gatewayMetadata, { keySource: "BYOK" })
         assert.strictEqual(seen.at(-1)?.headers["x-api-key"], "sk-stored-0123456789", path)
         assert.notProperty(seen.at(-1)?.headers, "authorization")
       }
     }))
 
-  it.live("REST-06 models of Workers AI run outside any gateway unless a header names one", () =>
+  it.live("REST-06: models of Workers AI run outside any gateway unless a header names one", () =>
     Effect.gen(function*() {
       const { gateway } = yield* start
       yield* create(gateway, "gw")
@@ -151,7 +156,7 @@ describe("the run APIs", () => {
       assert.lengthOf(vectors.json.data[0].embedding, 768)
     }))
 
-  it.live("REST-08 a model that is nobody's here is 404/7003, no model is 400, no token and a missing gateway say so", () =>
+  it.live("REST-08: a model that is nobody's here is 404/7003, no model is 400, no token and a missing gateway say so", () =>
     Effect.gen(function*() {
       const { gateway, seen } = yield* start
       const cases: ReadonlyArray<[string, unknown, number, number]> = [
@@ -178,13 +183,14 @@ describe("the run APIs", () => {
   it.live("run dynamic routes over REST and over the binding", () =>
     Effect.gen(function*() {
       const { gateway, seen } = yield* start
-      yield* create(gateway, "gw")
+      yield* create(gateway, "gw", { store_id: "dev:1" })
       yield* manage(gateway, "/gw/routes", { body: dynamicRoute("openai", "gpt-4o") })
       const ran = { "cf-aig-model": "gpt-4o", "cf-aig-provider": "openai" }
       const rest = yield* ai(gateway, "/chat/completions", { model: "dynamic/support", messages }, {
         "cf-aig-gateway-id": "gw"
       })
       assert.deepInclude(rest.headers, ran)
+      assert.deepStrictEqual(rest.json.gatewayMetadata, { keySource: "Unified" })
       const binding = (id: string, name: string, inputs = {}) =>
         call(`${gateway.url}/workers-binding/ai-gateway/run?version=3`, {
           headers: { "cf-consn-model-id": `dynamic/${name}` },
@@ -203,6 +209,135 @@ describe("the run APIs", () => {
         ["/openai/chat/completions", "gpt-4o"]
       ])
       assert.strictEqual((yield* binding("gw", "none")).json.internalCode, 7003)
+      yield* manage(gateway, "/gw/provider_configs", {
+        body: { alias: "default", default_config: true, provider_slug: "openai", secret: "sk-stored-0123456789" }
+      })
+      const own = yield* ai(gateway, "/chat/completions", { model: "dynamic/support", messages }, {
+        "cf-aig-gateway-id": "gw"
+      })
+      assert.deepStrictEqual(own.json.gatewayMetadata, { keySource: "BYOK" })
+    }))
+})
+
+const run = (gateway: Gateway, body: unknown, headers: Record<string, string> = {}) =>
+  call(`${gateway.url}/client/v4/accounts/${gateway.accountId}/ai/run`, {
+    body,
+    headers: { ...bearer(gateway), ...headers }
+  })
+
+describe("/ai/run with the model in the body", () => {
+  it.live("REST-01: answers Workers AI in the v4 envelope, others in their provider's format with gatewayMetadata", () =>
+    Effect.gen(function*() {
+      const { gateway, seen } = yield* start
+      yield* create(gateway, "gw")
+      for (const model of ["@cf/meta/llama-3.1-8b-instruct", "workers-ai/@cf/meta/llama-3.1-8b-instruct"]) {
+        const { headers, json } = yield* run(gateway, { model, input: { messages } })
+        assert.isString(json.result.response)
+        assert.deepStrictEqual([json.success, json.errors], [true, []])
+        assert.notProperty(json, "gatewayMetadata")
+        assert.notProperty(headers, "cf-aig-log-id", "outside any gateway")
+      }
+      const inside = yield* run(
+        gateway,
+        { model: "@cf/baai/bge-base-en-v1.5", input: { text: ["hi"] } },
+        { "cf-aig-gateway-id": "gw" }
+      )
+      assert.lengthOf(inside.json.result.data[0], 768)
+      const log = (yield* manage(gateway, `/gw/logs/${inside.headers["cf-aig-log-id"]}`)).json.result
+      assert.deepInclude(log, { model: "@cf/baai/bge-base-en-v1.5", request_type: "REST API" })
+
+      const keySource = { gatewayMetadata: { keySource: "Unified" } }
+      const claude = yield* run(gateway, {
+        model: "anthropic/claude-haiku-4.5",
+        input: { messages, max_tokens: 9 }
+      })
+      assert.deepStrictEqual(claude.json, { ...JSON.parse(fixture("tools.json", "anthropic")), ...keySource })
+      const google = yield* run(gateway, { model: "google/gemini-2.5-flash", input: { contents: [] } })
+      assert.deepStrictEqual(google.json, keySource)
+      const streamed = yield* run(gateway, { model: "openai/gpt-4o", input: { messages, stream: true } })
+      assert.strictEqual(streamed.text, fixture("tools.sse", "openai-chat"), "events have no place for it")
+      assert.deepStrictEqual(seen.map(({ body, url }) => [url, body]), [
+        ["/anthropic/v1/messages", { messages, max_tokens: 9, model: "claude-haiku-4-5" }],
+        ["/google-ai-studio/v1beta/models/gemini-2.5-flash:generateContent", { contents: [] }],
+        ["/openai/chat/completions", { messages, stream: true, model: "gpt-4o" }]
+      ])
+      for (const { headers } of seen) assert.notProperty(headers, "authorization", "the token stays here")
+    }))
+
+  it.live("REST-01, REST-08: refuses a body without model or input, and a model that nobody has", () =>
+    Effect.gen(function*() {
+      const { gateway, seen } = yield* start
+      const cases: ReadonlyArray<[unknown, number, number]> = [
+        ["{", 400, 7000],
+        [[], 400, 7000],
+        [{ input: {} }, 400, 7000],
+        [{ model: 1, input: {} }, 400, 7000],
+        [{ model: "openai/gpt-4o" }, 400, 7000],
+        [{ model: "openai/gpt-4o", input: "hi" }, 400, 7000],
+        [{ model: "nobody/x", input: {} }, 404, 7003],
+        [{ model: "gpt-4o", input: {} }, 404, 7003]
+      ]
+      for (const [body, status, code] of cases) {
+        const { json, status: got } = yield* run(gateway, body)
+        assert.deepStrictEqual([got, json.errors[0].code], [status, code], JSON.stringify(body))
+      }
+      const unknown = yield* run(gateway, { model: "@cf/openai/whisper", input: {} })
+      assert.deepStrictEqual([unknown.status, unknown.json.errors[0].code], [400, 5007])
+      assert.lengthOf(seen, 0)
+    }))
+
+  it.live("REST-07: a provider that rejects the key is 401 with 2009 for an own key, and 503 without one", () =>
+    Effect.gen(function*() {
+      const node = createServer((request, response) => {
+        request.resume()
+        response.writeHead(401, { "content-type": "application/json" }).end("{\"error\":{\"message\":\"bad key\"}}")
+      })
+      const port = yield* portOf(node)
+      const gateway = yield* LocalGateway.make({ upstreams: { openai: `http://127.0.0.1:${port}` } })
+      yield* create(gateway, "own", { store_id: "dev:1" })
+      yield* create(gateway, "none")
+      yield* manage(gateway, "/own/provider_configs", {
+        body: { alias: "default", default_config: true, provider_slug: "openai", secret: "sk-stored-0123456789" }
+      })
+      const body = { model: "openai/gpt-4o", input: { messages } }
+      const own = yield* run(gateway, body, { "cf-aig-gateway-id": "own" })
+      assert.deepStrictEqual([own.status, own.json.error[0].code, own.json.internalCode], [401, 2009, 2009])
+      const none = yield* run(gateway, body, { "cf-aig-gateway-id": "none" })
+      assert.deepStrictEqual([none.status, none.json.success], [503, false])
+      // The log has what the provider said, and the other endpoints pass it on.
+      const logged = (yield* manage(gateway, `/own/logs/${own.headers["cf-aig-log-id"]}`)).json.result
+      assert.strictEqual(logged.status_code, 401)
+      const chat = yield* ai(gateway, "/chat/completions", { model: "openai/gpt-4o", messages }, {
+        "cf-aig-gateway-id": "own"
+      })
+      assert.deepStrictEqual([chat.status, chat.json.error.message], [401, "bad key"])
+    }))
+
+  it.live("GUARD-01: a guardrail's block is 422 with 2017", () =>
+    Effect.gen(function*() {
+      const { gateway, seen } = yield* start
+      yield* create(gateway, "gw")
+      yield* manage(gateway, "/gw", {
+        method: "PUT",
+        body: {
+          id: "gw",
+          cache_ttl: null,
+          cache_invalidate_on_update: false,
+          collect_logs: true,
+          rate_limiting_interval: null,
+          rate_limiting_limit: null,
+          guardrails: { prompt: { S2: "BLOCK" }, response: {} }
+        }
+      })
+      for (const model of ["openai/gpt-4o", "@cf/meta/llama-3.1-8b-instruct"]) {
+        const { json, status } = yield* run(
+          gateway,
+          { model, input: { messages: [{ role: "user", content: "How do I rob a bank?" }] } },
+          { "cf-aig-gateway-id": "gw" }
+        )
+        assert.deepStrictEqual([status, json.internalCode], [422, 2017], model)
+      }
+      assert.lengthOf(seen, 0)
     }))
 })
 

@@ -46,14 +46,14 @@ const atLast = <A, E>(run: Effect.Effect<A, E>) =>
   })
 
 describe("attempts", () => {
-  it.effect("RETRY-01 one without a setting, whatever comes of it", () =>
+  it.effect("RETRY-01: one without a setting, whatever comes of it", () =>
     Effect.gen(function*() {
       const { run, times } = scripted([Effect.succeed(answerOf(503))], {})
       assert.strictEqual((yield* run).status, 503)
       assert.strictEqual(times.length, 1)
     }))
 
-  it.effect("RETRY-02 as many as there may be, and the last answer is the result", () =>
+  it.effect("RETRY-02: as many as there may be, and the last answer is the result", () =>
     Effect.gen(function*() {
       for (const status of [408, 429, 500, 503, 529]) {
         const { run, times } = scripted([Effect.succeed(answerOf(status))], { attempts: 3 })
@@ -78,7 +78,7 @@ describe("attempts", () => {
       }
     }))
 
-  it.effect("RETRY-07 wait d, d·n and d·2ⁿ⁻¹", () =>
+  it.effect("RETRY-07: wait d, d·n and d·2ⁿ⁻¹", () =>
     Effect.gen(function*() {
       const expected = {
         constant: [100, 100, 100, 100],
@@ -132,7 +132,7 @@ describe("attempts", () => {
 })
 
 describe("the limit of an attempt", () => {
-  it.effect("TIME-01 is an error where there is one attempt, and the attempt is interrupted", () =>
+  it.effect("TIME-01: is an error where there is one attempt, and the attempt is interrupted", () =>
     Effect.gen(function*() {
       const interrupted = yield* Deferred.make<void>()
       const { run } = scripted([Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))], {
@@ -156,7 +156,7 @@ describe("the limit of an attempt", () => {
       assert.strictEqual(closed, 1)
     }))
 
-  it.effect("TIME-02 never cuts a stream that has started, and passes on all of it", () =>
+  it.effect("TIME-02: never cuts a stream that has started, and passes on all of it", () =>
     Effect.gen(function*() {
       let closed = 0
       const slow = Stream.make(1, 2, 3).pipe(
@@ -196,7 +196,7 @@ describe("the limit of an attempt", () => {
       assert.deepStrictEqual((yield* empty.run).body, new Uint8Array())
     }))
 
-  it.effect("TIME-03 does not hold for the last retry of the last step", () =>
+  it.effect("TIME-03: does not hold for the last retry of the last step", () =>
     Effect.gen(function*() {
       const slow: Attempt = Effect.as(Effect.sleep("1 minute"), answerOf(200))
       const last = scripted([slow], { attempts: 2, timeout: 50, delay: 10 })
@@ -213,7 +213,7 @@ describe("the limit of an attempt", () => {
 })
 
 describe("what asks for retries", () => {
-  it("RETRY-03 at most five attempts and sixty seconds; what is no such value says nothing", () => {
+  it("RETRY-03: at most five attempts and sixty seconds; what is no such value says nothing", () => {
     assert.deepStrictEqual(
       Retries.read({ requestTimeout: "250", maxAttempts: "9", retryDelay: 99_999, backoff: "linear" }),
       { requestTimeout: 250, maxAttempts: 5, retryDelay: 60_000, backoff: "linear" }
@@ -231,7 +231,7 @@ describe("what asks for retries", () => {
     })
   })
 
-  it("RETRY-04, RETRY-05 the gateway's settings hold where the request says nothing", () => {
+  it("RETRY-04, RETRY-05: the gateway's settings hold where the request says nothing", () => {
     const settings = { retry_max_attempts: 3, retry_delay: 100, retry_backoff: "exponential" }
     assert.deepStrictEqual(Retries.make({}, settings), {
       attempts: 3,
@@ -313,7 +313,7 @@ describe("the gateway", () => {
       assert.isAtLeast(logs[0].duration, 60)
     }))
 
-  it.live("RETRY-04, RETRY-05 tries again as its settings say, unless the request says otherwise", () =>
+  it.live("RETRY-04, RETRY-05: tries again as its settings say, unless the request says otherwise", () =>
     Effect.gen(function*() {
       const { gateway, seen } = yield* withUpstream(answering(503))
       yield* create(gateway, "set", { retry_max_attempts: 2, retry_delay: 1, retry_backoff: "constant" })
@@ -336,7 +336,7 @@ describe("the gateway", () => {
       assert.strictEqual(json.error[0].code, 2005)
     }))
 
-  it.live("TIME-01 answers 2005 when the provider takes too long, and hangs up on it", () =>
+  it.live("TIME-01: answers 2005 when the provider takes too long, and hangs up on it", () =>
     Effect.gen(function*() {
       const { gateway, seen } = yield* withUpstream(() => {})
       const headers = { "cf-aig-request-timeout": "60" }
@@ -360,7 +360,7 @@ describe("the gateway", () => {
       yield* until(() => seen.closed === 1)
     }))
 
-  it.live("TIME-02 passes on a stream that starts in time and takes its time then", () =>
+  it.live("TIME-02: passes on a stream that starts in time and takes its time then", () =>
     Effect.gen(function*() {
       const { gateway } = yield* withUpstream((_, response) => {
         response.writeHead(200, { "content-type": "text/event-stream" })
@@ -373,7 +373,7 @@ describe("the gateway", () => {
       assert.strictEqual(text, "data: 1\n\ndata: 2\n\n")
     }))
 
-  it.live("G15 goes on to the next step when a step takes too long, by its config and by its headers", () =>
+  it.live("UNIV-05, G15: goes on to the next step when a step takes too long, by its config and by its headers", () =>
     Effect.gen(function*() {
       const { gateway, seen } = yield* withUpstream(() => {})
       for (
@@ -399,7 +399,7 @@ describe("the gateway", () => {
       )
     }))
 
-  it.live("uses up a step's retries before it goes on, and logs each step once", () =>
+  it.live("UNIV-06: uses up a step's retries before it goes on, and logs each step once", () =>
     Effect.gen(function*() {
       const { gateway, seen } = yield* withUpstream(answering(500))
       const config = { maxAttempts: 3, retryDelay: 1, backoff: "linear" }

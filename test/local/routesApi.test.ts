@@ -49,7 +49,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("dynamic routes ove
       assert.deepStrictEqual((yield* manage(gateway, "/routes-read/routes?page=2")).json.data.routes, [])
     }))
 
-  it.effect("ROUTE-06 a new version serves only once it is deployed", () =>
+  it.effect("ROUTE-06: a new version serves only once it is deployed", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       const { id, version } = yield* routeIn(gateway, "routes-deploy")

@@ -274,7 +274,7 @@ const streaming = (text: string) => (_: Seen, response: ServerResponse) => {
 }
 
 describe("the run path", () => {
-  it.live("BIND-03 takes models of the catalog to their provider, in its own format", () =>
+  it.live("BIND-03: takes models of the catalog to their provider, in its own format", () =>
     Effect.gen(function*() {
       const { gateway, seen } = yield* withProviders((_, response) => response.end("{}"))
       const said = { messages: [{ role: "user", content: "hi" }] }
@@ -317,7 +317,7 @@ describe("the run path", () => {
       }
     }))
 
-  it.live("BIND-04 answers exactly application/json, with the log's id, and logs a run of the binding", () =>
+  it.live("BIND-04: answers exactly application/json, with the log's id, and logs a run of the binding", () =>
     Effect.gen(function*() {
       const { gateway } = yield* withProviders((_, response) => {
         response.writeHead(200, { "content-type": "application/json; charset=utf-8" })
@@ -363,7 +363,7 @@ describe("the run path", () => {
       assert.notProperty(headers, "cf-aig-run-id")
     }))
 
-  it.live("BIND-12 replays whole events from any index, and says when there is nothing to replay", () =>
+  it.live("BIND-12: replays whole events from any index, and says when there is nothing to replay", () =>
     Effect.gen(function*() {
       const crlf = "data: 0\r\n\r\ndata: 1\r\n\r\ndata: [DONE]\r\n\r\n"
       for (const text of [`${events(5)}data: [DONE]\n\n`, crlf]) {

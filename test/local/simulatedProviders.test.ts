@@ -662,7 +662,7 @@ describe("catalog models without a key", () => {
     call(`${gateway.url}/client/v4/accounts/${gateway.accountId}/ai/v1/${path}`, { headers: bearer(gateway), body })
   const messages = [{ role: "user", content: "say hello" }]
 
-  it.live("BIND-03 are run by env.AI in each author's own shape, whole and streamed", () =>
+  it.live("BIND-03: are run by env.AI in each author's own shape, whole and streamed", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       const openai = yield* run(gateway, "openai/gpt-4o", { messages })
@@ -679,7 +679,7 @@ describe("catalog models without a key", () => {
       assert.include(asOpenAi.json.choices[0].message.content, "say hello")
     }).pipe(Effect.provide(LocalGateway.layerTest)))
 
-  it.live("REST-03/04/05 answer the REST API's chat, messages, responses and embeddings", () =>
+  it.live("REST-03, REST-04, REST-05: answer the REST API's chat, messages, responses and embeddings", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       for (const model of ["openai/gpt-4o", "anthropic/claude-sonnet-4.5", "google/gemini-2.5-flash", "xai/grok-4.3"]) {
@@ -702,7 +702,7 @@ describe("catalog models without a key", () => {
       assert.isTrue(logs.every((_: Json) => _.success))
     }).pipe(Effect.provide(LocalGateway.layerTest)))
 
-  it.live("UNIV-01, BYOK-05 stand in the universal endpoint too, and not where only own keys are allowed", () =>
+  it.live("UNIV-01, BYOK-05: stand in the universal endpoint too, and not where only own keys are allowed", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       yield* create(gateway, "own")

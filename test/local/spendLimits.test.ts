@@ -19,7 +19,7 @@ const costing = (dollars: number, more: Record<string, string> = {}) => ({
 })
 
 describe("spend limits", () => {
-  it.effect("SPEND-01, LOG-12 let the request that crosses the limit complete, and refuse the next", () =>
+  it.effect("SPEND-01, LOG-12: let the request that crosses the limit complete, and refuse the next", () =>
     run(limits({}), chat, ({ ask, calls, logs }) =>
       Effect.gen(function*() {
         assert.strictEqual((yield* ask(costing(0.7))).status, 200)
@@ -35,7 +35,7 @@ describe("spend limits", () => {
         assert.deepInclude((yield* logs)[0], { statusCode: 429, cost: 0, success: false })
       })))
 
-  it.effect("SPEND-02 keep a bucket for each value, and leave requests without one alone", () =>
+  it.effect("SPEND-02: keep a bucket for each value, and leave requests without one alone", () =>
     run(limits({ metadata: { user: { mode: "partition" } } }), chat, ({ ask }) =>
       Effect.gen(function*() {
         const by = (user: string) => ask(costing(1, { "cf-aig-metadata": JSON.stringify({ user }) }))
@@ -74,7 +74,7 @@ describe("spend limits", () => {
       }
     }))
 
-  it.effect("SPEND-03 serve a hit of the cache over the budget", () =>
+  it.effect("SPEND-03: serve a hit of the cache over the budget", () =>
     run({ ...limits({}), cache_ttl: 300 }, chat, ({ ask }) =>
       Effect.gen(function*() {
         yield* ask(costing(5))

@@ -114,7 +114,7 @@ const contract = (name: string, store: Effect.Effect<string, never, Scope.Scope>
           }))
       }))
 
-    it.effect("LOG-07 a list holds the entries that every condition lets through, and counts them", () =>
+    it.effect("LOG-07: a list holds the entries that every condition lets through, and counts them", () =>
       Effect.gen(function*() {
         yield* withStores(yield* store, ({ logs }) =>
           Effect.gen(function*() {
@@ -156,7 +156,7 @@ const contract = (name: string, store: Effect.Effect<string, never, Scope.Scope>
           }))
       }))
 
-    it.effect("LOG-11 a full log drops its oldest entry, or takes no more", () =>
+    it.effect("LOG-11: a full log drops its oldest entry, or takes no more", () =>
       Effect.gen(function*() {
         yield* withStores(yield* store, ({ logs }) =>
           Effect.gen(function*() {

@@ -80,7 +80,7 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("a gateway in test 
       assert.deepStrictEqual((yield* call(`${url}/requests`, { headers })).json.result, [])
     }))
 
-  it.effect("GUARD-01..04, DLP-01 enforces guardrails and DLP, and logs each evaluation by the event's id", () =>
+  it.effect("GUARD-01, GUARD-02, GUARD-03, GUARD-04, DLP-01: enforces guardrails and DLP, and logs each evaluation by the event's id", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway
       const created = yield* create(gateway, "g1", {

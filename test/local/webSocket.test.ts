@@ -108,7 +108,7 @@ const eventually = <A>(check: Effect.Effect<A>, holds: (a: A) => boolean): Effec
   )
 
 describe("WebSocket API: handshake", () => {
-  it.live("WS-04 takes the token by header, with and without Bearer, and refuses others with 401 and 2009", () =>
+  it.live("WS-04: takes the token by header, with and without Bearer, and refuses others with 401 and 2009", () =>
     Effect.gen(function*() {
       const gateway = yield* setup({ authentication: true })
       const token = Redacted.value(gateway.token)
@@ -124,7 +124,7 @@ describe("WebSocket API: handshake", () => {
       }
     }).pipe(Effect.scoped))
 
-  it.live("WS-04 takes the token by subprotocol and echoes that one of those that were offered", () =>
+  it.live("WS-04: takes the token by subprotocol and echoes that one of those that were offered", () =>
     Effect.gen(function*() {
       const gateway = yield* setup({ authentication: true })
       const own = `cf-aig-authorization.${Redacted.value(gateway.token)}`
@@ -221,7 +221,7 @@ describe("WebSocket API: handshake", () => {
 })
 
 describe("WebSocket API: requests", () => {
-  it.live("WS-01 answers a whole request with one created frame that has the provider's JSON", () =>
+  it.live("WS-01: answers a whole request with one created frame that has the provider's JSON", () =>
     Effect.gen(function*() {
       const gateway = yield* setup()
       const { next, send } = yield* open(gateway, "ws/")
@@ -243,7 +243,7 @@ describe("WebSocket API: requests", () => {
       assert.strictEqual(result.event_id, "my-1")
     }).pipe(Effect.scoped))
 
-  it.live("WS-02 answers a streamed request with created, one frame per event in order, and done", () =>
+  it.live("WS-02: answers a streamed request with created, one frame per event in order, and done", () =>
     Effect.gen(function*() {
       const gateway = yield* setup()
       const query = { prompt: "a somewhat longer question than that", stream: true }
@@ -269,7 +269,7 @@ describe("WebSocket API: requests", () => {
       assert.deepStrictEqual(responses, expected)
     }).pipe(Effect.scoped))
 
-  it.live("WS-03 answers many at once: a fast one overtakes a slow one, each in its own order", () =>
+  it.live("WS-03: answers many at once: a fast one overtakes a slow one, each in its own order", () =>
     Effect.gen(function*() {
       const gateway = yield* withProvider((request, response) => {
         response.writeHead(200, { "content-type": "text/event-stream" })

@@ -93,7 +93,7 @@ const said = (outcome: Outcome): ReadonlyArray<string> => {
 const sourcesOf = ({ parts }: Outcome) =>
   parts.flatMap((part) => part.type === "source" && part.sourceType === "url" ? [String(part.url)] : [])
 
-describe("COMPAT-02 COMPAT-03 COMPAT-04 COMPAT-05 answers of Anthropic and Google", () => {
+describe("COMPAT-02, COMPAT-03, COMPAT-04, COMPAT-05: answers of Anthropic and Google", () => {
   for (const format of ["anthropic", "google"] as const) {
     const { failing, folder, layer, streams, wholes } = formats[format]
     for (const file of streams) {

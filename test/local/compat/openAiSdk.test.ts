@@ -35,7 +35,7 @@ const ask = { model: "x/m", messages: [{ role: "user" as const, content: "hi" }]
 
 describe("the OpenAI SDK", () => {
   for (const provider of ["anthropic", "google-ai-studio"]) {
-    it.effect(`COMPAT-05 gathers the calls of a stream of ${provider}`, () =>
+    it.effect(`COMPAT-05: gathers the calls of a stream of ${provider}`, () =>
       Effect.promise(async () => {
         const stream = sdk(provider, "tools.sse").chat.completions.stream({
           ...ask,
@@ -52,7 +52,7 @@ describe("the OpenAI SDK", () => {
         assert.isAbove(completion.usage?.total_tokens ?? 0, 0)
       }))
 
-    it.effect(`COMPAT-02 COMPAT-03 reads a whole answer of ${provider}`, () =>
+    it.effect(`COMPAT-02, COMPAT-03: reads a whole answer of ${provider}`, () =>
       Effect.promise(async () => {
         const completion = await sdk(provider, "text.json").chat.completions.create(ask)
         assert.isNotEmpty(completion.choices[0]?.message.content)

@@ -76,14 +76,14 @@ describe("the name of a model", () => {
     assert.deepStrictEqual(parsed("dynamic/support"), { type: "route", route: "support" })
   })
 
-  it("COMPAT-06 is refused with 2019 without a prefix, and with 2008 with one that is no provider", () => {
+  it("COMPAT-06: is refused with 2019 without a prefix, and with 2008 with one that is no provider", () => {
     for (const model of ["gpt-4o", "", "/x", "openai/", undefined, 7, null]) assert.strictEqual(parsed(model), 2019)
     for (const model of ["nope/x", "custom-/x", "__proto__/x", "dynamics/x"]) assert.strictEqual(parsed(model), 2008)
   })
 })
 
 describe("what goes to providers", () => {
-  it("COMPAT-01 what speaks OpenAI's format gets the body as it came, without the prefix", () => {
+  it("COMPAT-01: what speaks OpenAI's format gets the body as it came, without the prefix", () => {
     const body = { model: "groq/llama", messages: [], n: 3, unknown: { a: 1 }, stream: true }
     const { body: sent, path, reading } = translate(body, { provider: "groq", model: "llama" })
     assert.deepStrictEqual(sent, { ...body, model: "llama" })
@@ -95,7 +95,7 @@ describe("what goes to providers", () => {
     }
   })
 
-  it("CUST-02 a custom provider gets OpenAI's format", () => {
+  it("CUST-02: a custom provider gets OpenAI's format", () => {
     assert.strictEqual(translate(user("hi"), { provider: "custom-mine", model: "m" }).path, "v1/chat/completions")
   })
 
@@ -105,7 +105,7 @@ describe("what goes to providers", () => {
     }
   })
 
-  it("COMPAT-02 a conversation with tools is one of Anthropic's", () => {
+  it("COMPAT-02: a conversation with tools is one of Anthropic's", () => {
     const { body, headers, path } = translate(talk, claude)
     assert.strictEqual(path, "v1/messages")
     assert.strictEqual(headers["anthropic-version"], "2023-06-01")
@@ -139,7 +139,7 @@ describe("what goes to providers", () => {
     })
   })
 
-  it("COMPAT-03 a conversation with tools is one of Google's", () => {
+  it("COMPAT-03: a conversation with tools is one of Google's", () => {
     const { body, path, query } = translate({ ...talk, stream: true }, gemini)
     assert.strictEqual(`${path}${query}`, "v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse")
     assert.deepStrictEqual(body, {
@@ -172,7 +172,7 @@ describe("what goes to providers", () => {
     })
   })
 
-  it("COMPAT-05 the choice of tools is the provider's own", () => {
+  it("COMPAT-05: the choice of tools is the provider's own", () => {
     const choices: ReadonlyArray<readonly [unknown, unknown, unknown]> = [
       ["none", { type: "none" }, { mode: "NONE" }],
       ["required", { type: "any" }, { mode: "ANY" }],
@@ -191,7 +191,7 @@ describe("what goes to providers", () => {
     })
   })
 
-  it("COMPAT-07 images go as data or by their address", () => {
+  it("COMPAT-07: images go as data or by their address", () => {
     const body = user([
       { type: "text", text: "What is it?" },
       { type: "image_url", image_url: { url: `data:image/png;base64,${png}` } },
@@ -222,7 +222,7 @@ describe("what goes to providers", () => {
     )
   })
 
-  it("COMPAT-07 a schema is the model's output format, or the input of a tool where it has none", () => {
+  it("COMPAT-07: a schema is the model's output format, or the input of a tool where it has none", () => {
     const schema = { type: "object", properties: { age: { type: "integer", minimum: 1 } }, required: ["age"] }
     const body = { ...user("hi"), response_format: { type: "json_schema", json_schema: { name: "x", schema } } }
     assert.deepStrictEqual(bodyOf(body, claude).output_config, {

@@ -82,7 +82,7 @@ const graph = (...nodes: ReadonlyArray<{ readonly id: string }>) => {
 }
 
 layer(stores)("the unified endpoint", (it) => {
-  it.effect("COMPAT-01 COMPAT-02 COMPAT-03 answers as OpenAI whatever provider the model names", () =>
+  it.effect("COMPAT-01, COMPAT-02, COMPAT-03: answers as OpenAI whatever provider the model names", () =>
     Effect.gen(function*() {
       const names = { "anthropic/claude-x": "v1/messages", "openai/gpt-x": "chat/completions" }
       for (
@@ -104,7 +104,7 @@ layer(stores)("the unified endpoint", (it) => {
       assert.strictEqual(sent[0]?.headers["anthropic-version"], "2023-06-01")
     }))
 
-  it.effect("COMPAT-06 refuses what it cannot understand before any provider is asked", () =>
+  it.effect("COMPAT-06: refuses what it cannot understand before any provider is asked", () =>
     Effect.gen(function*() {
       const wrong: ReadonlyArray<readonly [Step, number]> = [
         [stepOf("{"), 2019],
@@ -123,7 +123,7 @@ layer(stores)("the unified endpoint", (it) => {
       }
     }))
 
-  it.effect("ROUTE-05 a route that the gateway has not is a 404 with 7003", () =>
+  it.effect("ROUTE-05: a route that the gateway has not is a 404 with 7003", () =>
     Effect.gen(function*() {
       const routes = yield* RouteStore.RouteStore
       yield* routes.create("other", "support", graph(model("a", "openai")))
@@ -133,7 +133,7 @@ layer(stores)("the unified endpoint", (it) => {
       assert.include(error.description, "dynamic/support")
     }))
 
-  it.effect("ROUTE-02 a route falls back across formats, and says who answered", () =>
+  it.effect("ROUTE-02: a route falls back across formats, and says who answered", () =>
     Effect.gen(function*() {
       const routes = yield* RouteStore.RouteStore
       yield* routes.create("gw", "across", graph(model("a", "anthropic", "b"), model("b", "google-ai-studio")))
@@ -149,7 +149,7 @@ layer(stores)("the unified endpoint", (it) => {
       ])
     }))
 
-  it.effect("ROUTE-02 an answer that cannot be read counts as a failure of its model", () =>
+  it.effect("ROUTE-02: an answer that cannot be read counts as a failure of its model", () =>
     Effect.gen(function*() {
       const routes = yield* RouteStore.RouteStore
       yield* routes.create("gw", "unread", graph(model("a", "anthropic", "b"), model("b", "openai")))
@@ -157,7 +157,7 @@ layer(stores)("the unified endpoint", (it) => {
       assert.strictEqual((yield* serve(stepOf({ model: "dynamic/unread", messages }), ask)).provider, "openai")
     }))
 
-  it.effect("ROUTE-06 a new version serves once it is deployed", () =>
+  it.effect("ROUTE-06: a new version serves once it is deployed", () =>
     Effect.gen(function*() {
       const routes = yield* RouteStore.RouteStore
       const route = Option.getOrThrow(yield* routes.create("gw", "versions", graph(model("a", "openai"))))
