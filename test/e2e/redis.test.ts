@@ -31,7 +31,7 @@ const start = (store: string, url: string) =>
         const child = run(["--json", "--store", store, "--token", "t-1", "--redis", url])
         let err = ""
         child.stderr.on("data", (part) => err += part)
-        child.on("close", () => reject(new Error(`ended early: ${err}`)))
+        child.on("close", (code, signal) => reject(new Error(`ended early (${code ?? signal}): ${err}`)))
         child.stdout.once("data", (line) => {
           const { accountId, url } = JSON.parse(String(line))
           resolve({
