@@ -30,7 +30,7 @@ const start = (store: string, url: string) =>
       new Promise<Running>((resolve, reject) => {
         const child = run(["--json", "--store", store, "--token", "t-1", "--redis", url])
         let err = ""
-        child.stderr.on("data", (part) => err += part)
+        for (const stream of [child.stdout, child.stderr]) stream.on("data", (part) => err += part)
         child.on("close", (code, signal) => reject(new Error(`ended early (${code ?? signal}): ${err}`)))
         child.stdout.once("data", (line) => {
           const { accountId, url } = JSON.parse(String(line))
