@@ -31,7 +31,11 @@ export const layer = (store: string): Layer.Layer<SqlClient.SqlClient, StoreUnav
         Effect.catchDefect((cause) => Effect.fail(cause))
       )
       yield* client.unsafe(`PRAGMA busy_timeout = 20`)
-      yield* client.unsafe(`PRAGMA journal_mode = WAL`).pipe(patiently)
+      // The client keeps what it prepared for ten minutes, also that it failed: tried again, it would stay locked.
+      yield* client.unsafe(`PRAGMA journal_mode = WAL`).unprepared.pipe(
+        Effect.catchDefect((cause) => Effect.fail(cause)),
+        patiently
+      )
       yield* client.unsafe(`PRAGMA synchronous = NORMAL`)
       // Of pages, 16 MiB: each new entry goes to a place of its own in every index of the log.
       yield* client.unsafe(`PRAGMA cache_size = -16384`)

@@ -30,8 +30,8 @@ const start = (store: string, url: string) =>
       new Promise<Running>((resolve, reject) => {
         const child = run(["--json", "--store", store, "--token", "t-1", "--redis", url])
         let err = ""
-        child.stderr.on("data", (part) => err += part)
-        child.on("close", () => reject(new Error(`ended early: ${err}`)))
+        for (const stream of [child.stdout, child.stderr]) stream.on("data", (part) => err += part)
+        child.on("close", (code, signal) => reject(new Error(`ended early (${code ?? signal}): ${err}`)))
         child.stdout.once("data", (line) => {
           const { accountId, url } = JSON.parse(String(line))
           resolve({
@@ -158,7 +158,9 @@ describe.skipIf(isMissing)("several processes on one Redis", () => {
           assert.strictEqual((await ask(a, "gw", "a")).status, 200)
           assert.strictEqual((await ask(b, "gw", "a")).status, 429)
           assert.strictEqual((await send("PUT", `${b.management}/gw`, limit(1000))).status, 200)
-          assert.strictEqual((await ask(a, "gw", "a")).status, 200)
+          // A process looks for changed settings again after a moment; what it refuses meanwhile does not count.
+          const changed = Date.now()
+          while ((await ask(a, "gw", "a")).status === 429) assert.isBelow(Date.now() - changed, 2000)
 
           const counts: Counts = {}
           const seen = async (prompt: string) => {

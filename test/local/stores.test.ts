@@ -1,12 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
-import { mkdtempSync, rmSync, statSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import * as CacheDatabase from "../../src/local/CacheDatabase.ts"
 import * as Database from "../../src/local/Database.ts"
 import * as GatewayStore from "../../src/local/GatewayStore.ts"
@@ -214,5 +216,18 @@ describe("a store in a file", () => {
         yield* withStores(file, ({ logs }) => Effect.map(logs.list(newest), (_) => _.total)),
         80
       )
+    }))
+
+  it.live("is opened as soon as another that makes it at this moment lets go of it", () =>
+    Effect.gen(function*() {
+      const file = yield* temporary
+      mkdirSync(dirname(file))
+      const other = new DatabaseSync(file)
+      other.exec("BEGIN EXCLUSIVE")
+      yield* Effect.forkScoped(
+        Effect.delay(Effect.sync(() => other.close()), "300 millis")
+      )
+      const [took] = yield* Effect.timed(withStores(file, ({ gateways }) => gateways.get("gw")))
+      assert.isBelow(Duration.toMillis(took), 5000)
     }))
 })
