@@ -99,10 +99,8 @@ const migrate = SqliteMigrator.run({
       const sql = yield* SqlClient.SqlClient
       for (const statement of routesAndObjects) yield* sql.unsafe(statement)
     }),
-    "4_cache_and_limits": Effect.gen(function*() {
-      const sql = yield* SqlClient.SqlClient
-      for (const statement of cacheAndLimits) yield* sql.unsafe(statement)
-    }),
+    // Cache and limits were here once: see CacheDatabase.
+    "4_cache_and_limits": Effect.void,
     "5_unknown_costs": Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       for (const statement of unknownCosts) yield* sql.unsafe(statement)
@@ -110,7 +108,7 @@ const migrate = SqliteMigrator.run({
     // They have a file of their own: see CacheDatabase.
     "7_cache_and_limits_elsewhere": Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
-      for (const table of ["cache", "cache_size", "limit_counts"]) yield* sql.unsafe(`DROP TABLE ${table}`)
+      for (const table of ["cache", "cache_size", "limit_counts"]) yield* sql.unsafe(`DROP TABLE IF EXISTS ${table}`)
     }),
     "6_log_indexes": Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
@@ -237,43 +235,6 @@ const routesAndObjects = [
     UNIQUE (account, kind, parent, id),
     UNIQUE (account, kind, parent, name)
   )`
-]
-
-const cacheAndLimits = [
-  `CREATE TABLE cache (
-    id INTEGER PRIMARY KEY,
-    account TEXT NOT NULL,
-    gateway TEXT NOT NULL,
-    key TEXT NOT NULL,
-    version INTEGER NOT NULL,
-    status INTEGER NOT NULL,
-    headers TEXT NOT NULL,
-    body BLOB NOT NULL,
-    expires_at INTEGER NOT NULL,
-    used_at INTEGER NOT NULL,
-    UNIQUE (account, gateway, key)
-  )`,
-  `CREATE INDEX cache_expiry ON cache (expires_at)`,
-  `CREATE INDEX cache_use ON cache (used_at, id)`,
-  // The size by trigger: no insert ever sums up all bodies.
-  `CREATE TABLE cache_size (n INTEGER NOT NULL)`,
-  `INSERT INTO cache_size (n) VALUES (0)`,
-  `CREATE TRIGGER cache_added AFTER INSERT ON cache BEGIN
-    UPDATE cache_size SET n = n + length(NEW.body);
-  END`,
-  `CREATE TRIGGER cache_removed AFTER DELETE ON cache BEGIN
-    UPDATE cache_size SET n = n - length(OLD.body);
-  END`,
-  `CREATE TABLE limit_counts (
-    account TEXT NOT NULL,
-    gateway TEXT NOT NULL,
-    name TEXT NOT NULL,
-    bucket INTEGER NOT NULL,
-    amount REAL NOT NULL,
-    expires_at INTEGER NOT NULL,
-    PRIMARY KEY (account, gateway, name, bucket)
-  ) WITHOUT ROWID`,
-  `CREATE INDEX limit_counts_expiry ON limit_counts (expires_at)`
 ]
 
 /** SQLite cannot take NOT NULL from a column: the entries move to a table whose `cost` may be unknown. */

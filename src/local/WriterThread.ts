@@ -65,13 +65,16 @@ const make = (store: string) =>
     let size = 0
     /** Given to the thread and not yet answered, in their order. */
     const given: Array<Waiting & { readonly size: number }> = []
+    let isGone = false
 
     const give = () => {
       if (size === 0) return
-      const { cache, counts, logs } = waiting
-      given.push({ ...waiting, size })
+      const { cache, counts, done, logs } = waiting
+      if (isGone) run(lostAll(size))
+      else given.push({ ...waiting, size })
       waiting = nothing()
       size = 0
+      if (isGone) return done.forEach((_) => _())
       worker.ref()
       worker.postMessage({ cache, counts, logs } satisfies Batch)
     }
@@ -93,6 +96,7 @@ const make = (store: string) =>
     })
     // It has no way to end but by a mistake of ours; nothing may wait for it then.
     worker.on("error", (cause) => {
+      isGone = true
       run(Effect.logError(`The local gateway can write no more logs, answers and counts: ${String(cause)}`))
       while (given.length > 0) settle()
     })
@@ -125,3 +129,8 @@ const make = (store: string) =>
       room: Effect.suspend(() => size + given.reduce((sum, batch) => sum + batch.size, 0) >= most ? flush : Effect.void)
     })
   })
+
+const lostAll = (changes: number) =>
+  Effect.logError(
+    `The local gateway lost ${changes} log entries, answers and counts: the thread that writes them has ended`
+  )
