@@ -45,6 +45,7 @@ export const layer = (store: string): Layer.Layer<SqlClient.SqlClient, StoreUnav
         // Two that open a new file at once both find it empty; the slower one looks again.
         Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 3 })
       )
+      yield* refuseNewer(client)
       return client
     }).pipe(Effect.mapError((cause) => new StoreUnavailable({ store, cause: deepest(cause) })))
   ).pipe(Layer.provide(Reactivity.layer))
@@ -85,38 +86,53 @@ export const prepareFile = (file: string): Effect.Effect<void, unknown> =>
     catch: (cause) => cause
   })
 
-const migrate = SqliteMigrator.run({
-  loader: SqliteMigrator.fromRecord({
-    "1_gateways_and_logs": Effect.gen(function*() {
-      const sql = yield* SqlClient.SqlClient
-      for (const statement of schema) yield* sql.unsafe(statement)
-    }),
-    "2_workers": Effect.gen(function*() {
-      const sql = yield* SqlClient.SqlClient
-      yield* sql.unsafe(workers)
-    }),
-    "3_routes_and_objects": Effect.gen(function*() {
-      const sql = yield* SqlClient.SqlClient
-      for (const statement of routesAndObjects) yield* sql.unsafe(statement)
-    }),
-    // Cache and limits were here once: see CacheDatabase.
-    "4_cache_and_limits": Effect.void,
-    "5_unknown_costs": Effect.gen(function*() {
-      const sql = yield* SqlClient.SqlClient
-      for (const statement of unknownCosts) yield* sql.unsafe(statement)
-    }),
-    // They have a file of their own: see CacheDatabase.
-    "7_cache_and_limits_elsewhere": Effect.gen(function*() {
-      const sql = yield* SqlClient.SqlClient
-      for (const table of ["cache", "cache_size", "limit_counts"]) yield* sql.unsafe(`DROP TABLE IF EXISTS ${table}`)
-    }),
-    "6_log_indexes": Effect.gen(function*() {
-      const sql = yield* SqlClient.SqlClient
-      for (const statement of logIndexes) yield* sql.unsafe(statement)
-    })
+const migrations: { readonly [idAndName: string]: Effect.Effect<void, unknown, SqlClient.SqlClient> } = {
+  "1_gateways_and_logs": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    for (const statement of schema) yield* sql.unsafe(statement)
   }),
-  table: "migrations"
-})
+  "2_workers": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql.unsafe(workers)
+  }),
+  "3_routes_and_objects": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    for (const statement of routesAndObjects) yield* sql.unsafe(statement)
+  }),
+  // Cache and limits were here once: see CacheDatabase.
+  "4_cache_and_limits": Effect.void,
+  "5_unknown_costs": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    for (const statement of unknownCosts) yield* sql.unsafe(statement)
+  }),
+  "6_log_indexes": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    for (const statement of logIndexes) yield* sql.unsafe(statement)
+  }),
+  // They have a file of their own: see CacheDatabase.
+  "7_cache_and_limits_elsewhere": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    for (const table of ["cache", "cache_size", "limit_counts"]) yield* sql.unsafe(`DROP TABLE IF EXISTS ${table}`)
+  })
+}
+
+const migrate = SqliteMigrator.run({ loader: SqliteMigrator.fromRecord(migrations), table: "migrations" })
+
+const newest = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name)))
+
+/** The tables of a newer version may have changed in ways that this one would spoil. */
+const refuseNewer = (sql: SqlClient.SqlClient) =>
+  Effect.flatMap(
+    sql<{ readonly id: number }>`SELECT max(migration_id) AS id FROM migrations`,
+    ([found]) =>
+      found === undefined || found.id <= newest
+        ? Effect.void
+        : Effect.fail(
+          new Error(
+            `a newer version of effect-ai-gateway has written it, with tables of version ${found.id}; this one knows ${newest}`
+          )
+        )
+  )
 
 const logsAdded = `CREATE TRIGGER logs_added AFTER INSERT ON logs BEGIN
     INSERT INTO log_counts (account, gateway, n) VALUES (NEW.account, NEW.gateway, 1)

@@ -43,9 +43,15 @@ export const layer = (
             ? respond(html, "text/html; charset=utf-8", { "content-security-policy": policy, vary: "accept" })
             : HttpServerResponse.text(options.about, { headers: { vary: "accept" } })
         ))
-      for (const { contentType, path, text } of files()) {
-        yield* router.add("GET", path, Effect.sync(() => respond(text, contentType)))
-      }
+      // Read when the first browser comes: most gateways are never looked at.
+      const texts = yield* Effect.cached(Effect.sync(() => new Map(files().map((file) => [file.path, file]))))
+      yield* router.add("GET", `${root}/*`, (request) =>
+        Effect.map(texts, (texts) => {
+          const file = texts.get(request.url.split("?")[0] ?? "")
+          return file === undefined
+            ? HttpServerResponse.text("The log page has no such file", { status: 404 })
+            : respond(file.text, file.contentType)
+        }))
     }))
   )
 
@@ -56,7 +62,7 @@ export const layer = (
  * @since 0.1.0
  */
 export interface File {
-  readonly path: `/${string}`
+  readonly path: string
   readonly contentType: string
   readonly text: string
 }

@@ -18,10 +18,10 @@ import * as HttpServerResponse from "effect/unstable/http/HttpServerResponse"
 import * as Access from "./Access.ts"
 import * as Envelope from "./Envelope.ts"
 import * as Faces from "./Faces.ts"
-import type * as Gateway from "./Gateway.ts"
 import { GatewayStore } from "./GatewayStore.ts"
 import type * as LogQueries from "./LogQueries.ts"
 import { LogStore } from "./LogStore.ts"
+import * as Notices from "./Notices.ts"
 import type * as wire from "./page/wire.ts"
 import * as Paging from "./Paging.ts"
 import { Site } from "./Site.ts"
@@ -36,8 +36,6 @@ import * as V4 from "./V4.ts"
 export interface Options {
   /** Ends the open feeds when it succeeds. */
   readonly stopping: Effect.Effect<void>
-  /** What a gateway's settings ask for and this gateway does not do. */
-  readonly notices?: ((settings: Gateway.Settings) => ReadonlyArray<string>) | undefined
 }
 
 /**
@@ -47,7 +45,7 @@ export interface Options {
  * @since 0.1.0
  */
 export const layer = (
-  { notices = () => [], stopping }: Options
+  { stopping }: Options
 ): Layer.Layer<never, never, HttpRouter.HttpRouter | Site | GatewayStore | LogStore> =>
   HttpRouter.use(Effect.fnUntraced(function*(router) {
     const site = yield* Site
@@ -134,15 +132,14 @@ export const layer = (
     )
 
     yield* route("/page/gateways", [], () =>
-      Effect.map(
-        gateways.list({ page: 1, perPage: 1000, orderBy: "id", direction: "asc" }),
-        ({ gateways }) =>
-          Envelope.json(
-            gateways.map(({ id, settings }) => ({ id, notices: notices(settings) })) satisfies ReadonlyArray<
-              wire.Gateway
-            >
-          )
-      ))
+      Effect.gen(function*() {
+        const found = yield* gateways.list({ page: 1, perPage: 1000, orderBy: "id", direction: "asc" })
+        const shown: ReadonlyArray<wire.Gateway> = yield* Effect.forEach(
+          found.gateways,
+          ({ id, settings }) => Effect.map(Notices.of(settings), (notices) => ({ id, notices }))
+        )
+        return Envelope.json(shown)
+      }))
 
     let open = 0
     yield* route("/page/live", [...filters, "after"], (params, request) =>

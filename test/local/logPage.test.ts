@@ -204,6 +204,19 @@ layer(LocalGateway.layerTest, { excludeTestServices: true })("the log page", (it
       })
     }))
 
+  it.effect("says what a gateway's settings ask for that is not done here", () =>
+    Effect.gen(function*() {
+      const gateway = yield* LocalGateway.LocalGateway
+      yield* create(gateway, "page-notices", {
+        guardrails: { prompt: { S1: "FLAG" }, response: {} },
+        logpush: true
+      })
+      const gateways = yield* read<ReadonlyArray<wire.Gateway>>(gateway, "gateways")
+      const notices = gateways.find(({ id }) => id === "page-notices")?.notices.join("\n") ?? ""
+      assert.include(notices, "logpush is stored but not enforced")
+      assert.include(notices, "not by Llama Guard")
+    }))
+
   it.effect("shows all steps of an event together", () =>
     Effect.gen(function*() {
       const gateway = yield* LocalGateway.LocalGateway

@@ -49,6 +49,22 @@ const withLogs = <A, E>(file: string, use: (logs: LogStore.LogStore["Service"]) 
     )
   )
 
+describe("a database of a newer version", () => {
+  it.effect("is left as it is, and named with what to do", () =>
+    Effect.gen(function*() {
+      const file = yield* temporaryFile
+      yield* withLogs(file, (logs) => logs.append(entry, null, cap))
+      const newer = new DatabaseSync(file)
+      newer.exec("INSERT INTO migrations (migration_id, name) VALUES (1000, 'of_tomorrow')")
+      newer.close()
+      const error = yield* Effect.flip(withLogs(file, (logs) => logs.append({ ...entry, id: "2" }, null, cap)))
+      assert.strictEqual(error._tag, "StoreUnavailable")
+      assert.include(error.message, file)
+      assert.match(error.message, /a newer version of effect-ai-gateway .* version 1000; this one knows \d+/)
+      assert.include(error.message, "choose another file")
+    }))
+})
+
 describe("a database of before", () => {
   it.effect("keeps its logs, bodies, counts and caps, and takes costs that nobody knows", () =>
     Effect.gen(function*() {
