@@ -34,6 +34,11 @@ describe("documentation", () => {
     }
     const readme = fences(fs.readFileSync(path.join(root, "README.md"), "utf8"))
     readme.forEach((code, i) => write(`readme/${/^\/\/ ([\w.]+\.ts)$/m.exec(code)?.[1] ?? `example-${i}.ts`}`, code))
+    const pages = fs.readdirSync(path.join(root, "docs")).filter((file) => file.endsWith(".md"))
+    for (const page of pages) {
+      fences(fs.readFileSync(path.join(root, "docs", page), "utf8"))
+        .forEach((code, i) => write(`docs/${page.replace(/\.md$/, "")}-${i}.ts`, code))
+    }
     const documented = sources.flatMap((file) => {
       const examples = fences(docstrings(fs.readFileSync(path.join(root, "src", file), "utf8")))
       examples.forEach((code, i) => write(`${file.replace(/\.ts$/, "")}-${i}.ts`, code))

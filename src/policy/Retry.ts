@@ -89,25 +89,33 @@ export const schedule = (options: Options = {}): Schedule.Schedule<Duration.Dura
  * @category layers
  * @since 0.1.0
  */
-export const layer = <E, R>(
-  model: Layer.Layer<LanguageModel.LanguageModel, E, R>,
-  options: Options = {}
-): Layer.Layer<LanguageModel.LanguageModel, E, R> => {
-  const settings = settingsOf("layer", options)
-  return Layer.effect(
-    LanguageModel.LanguageModel,
-    Effect.map(LanguageModel.LanguageModel, (model) =>
-      aroundModel(
-        model,
-        AiError.isAiError(settings)
-          ? { effect: () => Effect.fail(settings), stream: () => Stream.fail(settings) }
-          : {
-            effect: (call) => Effect.retry(call, scheduleOf(settings, isRetried)),
-            stream: (call) => Stream.retry(call, scheduleOf(settings, isRetried))
-          }
-      ))
-  ).pipe(Layer.provide(model))
-}
+export const layer: {
+  (options?: Options): <E, R>(
+    model: Layer.Layer<LanguageModel.LanguageModel, E, R>
+  ) => Layer.Layer<LanguageModel.LanguageModel, E, R>
+  <E, R>(
+    model: Layer.Layer<LanguageModel.LanguageModel, E, R>,
+    options?: Options
+  ): Layer.Layer<LanguageModel.LanguageModel, E, R>
+} = dual(
+  (args) => Layer.isLayer(args[0]),
+  <E, R>(model: Layer.Layer<LanguageModel.LanguageModel, E, R>, options: Options = {}) => {
+    const settings = settingsOf("layer", options)
+    return Layer.effect(
+      LanguageModel.LanguageModel,
+      Effect.map(LanguageModel.LanguageModel, (model) =>
+        aroundModel(
+          model,
+          AiError.isAiError(settings)
+            ? { effect: () => Effect.fail(settings), stream: () => Stream.fail(settings) }
+            : {
+              effect: (call) => Effect.retry(call, scheduleOf(settings, isRetried)),
+              stream: (call) => Stream.retry(call, scheduleOf(settings, isRetried))
+            }
+        ))
+    ).pipe(Layer.provide(model))
+  }
+)
 
 /**
  * Tries an effect or a stream again, with everything that is in it; what fails in the end is the last error.

@@ -8,9 +8,11 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type * as Prompt from "effect/unstable/ai/Prompt"
 import type * as Tool from "effect/unstable/ai/Tool"
 import type * as Toolkit from "effect/unstable/ai/Toolkit"
 import * as Acts from "./acts.ts"
@@ -24,8 +26,9 @@ import * as leadingParts from "./leadingParts.ts"
  * @since 0.1.0
  */
 export interface Watch {
-  /** `generateText`, `generateObject` or `streamText`. */
-  readonly method: string
+  readonly method: "generateText" | "generateObject" | "streamText"
+  /** What the call was asked with. */
+  readonly options: CallOptions
   /** Whether content has gone out or a handler has started. */
   hasActed: boolean
   /** How often a tool's handler has started or ended. */
@@ -66,12 +69,17 @@ export interface Calls<R> {
 }
 
 /**
- * The options of a call that have to do with tools.
+ * The options of a call that policies read; all others go through them as they came.
  *
  * @category models
  * @since 0.1.0
  */
 export interface CallOptions {
+  readonly prompt?: Prompt.RawInput | undefined
+  readonly toolChoice?: unknown
+  /** Of `generateObject`. */
+  readonly schema?: Schema.Constraint | undefined
+  readonly objectName?: string | undefined
   readonly toolkit?: Handlers | Effect.Effect<Handlers> | undefined
   readonly disableToolCallResolution?: boolean | undefined
 }
@@ -86,12 +94,13 @@ export const aroundModel = (model: LanguageModel.LanguageModel, policy: Policy):
   // The methods' types follow from the options of each call, which a policy neither knows nor changes.
   const calls = model as unknown as Calls<never>
   return fromCalls({
-    generateText: (options) => effect("generateText", (watch) => calls.generateText(watched(options, watch)), policy),
+    generateText: (options) =>
+      effect("generateText", options, (watch) => calls.generateText(watched(options, watch)), policy),
     generateObject: (options) =>
-      effect("generateObject", (watch) => calls.generateObject(watched(options, watch)), policy),
+      effect("generateObject", options, (watch) => calls.generateObject(watched(options, watch)), policy),
     streamText: (options) =>
       Stream.unwrap(Effect.map(Acts.Current, (acts) => {
-        const watch = watchOf("streamText", acts)
+        const watch = watchOf("streamText", options, acts)
         const held = leadingParts.hold(calls.streamText(watched(options, watch)), {
           around: policy.opening?.(watch),
           onContent: () => act(watch)
@@ -130,8 +139,9 @@ interface Account extends Watch {
   readonly acts: Acts.Acts | undefined
 }
 
-const watchOf = (method: string, acts: Acts.Acts | undefined): Account => ({
+const watchOf = (method: Watch["method"], options: CallOptions, acts: Acts.Acts | undefined): Account => ({
   method,
+  options,
   hasActed: false,
   events: 0,
   running: 0,
@@ -144,12 +154,13 @@ const act = (watch: Account): void => {
 }
 
 const effect = <A extends LanguageModel.GenerateTextResponse<{}>>(
-  method: string,
+  method: Watch["method"],
+  options: CallOptions,
   call: (watch: Account) => Effect.Effect<A, unknown>,
   policy: Policy
 ): Effect.Effect<A, unknown> =>
   Effect.flatMap(Acts.Current, (acts) => {
-    const watch = watchOf(method, acts)
+    const watch = watchOf(method, options, acts)
     return policy.effect(Effect.mapError(call(watch), (error) => watch.hasActed ? markFinal(error) : error), watch)
   })
 

@@ -1,0 +1,60 @@
+/**
+ * What an answer says of itself, read from its parts as they come: who gave it, what it used, how it ended.
+ *
+ * @since 0.1.0
+ */
+import * as Response from "effect/unstable/ai/Response"
+import * as ResponseInfo from "../client/ResponseInfo.ts"
+
+/**
+ * What is known so far; `finish` is there once the answer is whole.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Answered {
+  /** Slug of the provider, as the gateway names it; undefined for models that are not behind one. */
+  provider: string | undefined
+  /** The model that answered, as the gateway or else the provider names it. */
+  model: string | undefined
+  finish: Response.FinishPart | undefined
+}
+
+/**
+ * Nothing known yet.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (): Answered => ({ provider: undefined, model: undefined, finish: undefined })
+
+/**
+ * Reads parts of an answer; what is no response part is passed over.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const note = (answered: Answered, parts: ReadonlyArray<unknown>): void => {
+  for (const part of parts) {
+    if (!Response.isPart(part)) continue
+    if (part.type === "response-metadata") answered.model ??= part.modelId
+    else if (part.type === "finish") {
+      const { model, provider } = ResponseInfo.of(part)
+      answered.finish = part
+      answered.model = model ?? answered.model
+      answered.provider = provider ?? answered.provider
+    }
+  }
+}
+
+/**
+ * Of a whole answer.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const of = (response: { readonly content: ReadonlyArray<unknown> }): Answered => {
+  const answered = make()
+  note(answered, response.content)
+  return answered
+}
