@@ -126,7 +126,8 @@ export const make = Effect.gen(function*() {
     let heard: ChatWriter.Usage | undefined
     const options = RequestOptions.over(RequestOptions.fromHeaders(step.headers), request.options)
     const started = yield* Clock.currentTimeMillis
-    const json = parse(new TextDecoder().decode(step.body))
+    const sent = decoder.decode(step.body)
+    const json = parse(sent)
     const model = modelOf(step, json)
     const target = { provider: step.provider, model, metadata: options.metadata }
     const budgets = SpendLimits.budgets(gateway, target)
@@ -199,7 +200,8 @@ export const make = Effect.gen(function*() {
       // d: what DLP and guardrails say about the prompt
       if (denied !== undefined) return yield* Effect.fail(denied)
       // e
-      const resolved = yield* Effect.provideContext(Credentials.resolve(credentials), stores)
+      const resolved = Credentials.ofRequest(credentials) ??
+        (yield* Effect.provideContext(Credentials.resolve(credentials), stores))
       const headers = { ...upstream?.headers, ...resolved.headers }
       headersSent = headers
       const to = destination({ ...step, headers }, resolved.source !== "none")
@@ -249,7 +251,7 @@ export const make = Effect.gen(function*() {
       if (entry !== undefined && plan !== undefined && complete && size > 0 && size <= Cache.sizeLimit) {
         yield* cache.put(plan.key, { ...entry, body }, plan.ttl)
       }
-      const received = new TextDecoder().decode(body)
+      const received = decoder.decode(body)
       const usage = hit !== undefined
         ? undefined
         : heard === undefined
@@ -307,7 +309,7 @@ export const make = Effect.gen(function*() {
       const stored = collects && options.collectLogPayload !== false && step.body.length <= storedLimit &&
         size <= storedLimit
       const bodies = stored
-        ? { request: scrub(new TextDecoder().decode(step.body)), response: scrub(received) }
+        ? { request: scrub(sent), response: scrub(received) }
         : null
       if (collects) yield* logs.append(log, bodies, Gateway.logCap(gateway))
       yield* spans.push({ gateway, entry: log, bodies, options })
@@ -356,6 +358,9 @@ export interface Ids {
 export interface Counted {
   request: boolean
 }
+
+/** It keeps nothing between two texts. */
+const decoder = new TextDecoder()
 
 const usageOf = (
   { cacheRead = 0, cacheWrite = 0, input, output }: ChatWriter.Usage

@@ -52,21 +52,10 @@ export const resolve = (options: {
   readonly face: "provider" | "compat" | "run"
 }): Effect.Effect<Credentials, AiGatewayError, ObjectStore | Sealing | RateLimitStore> =>
   Effect.gen(function*() {
-    const { face, gateway, headers, provider } = options
-    if (provider === "workers-ai") return { headers, source: "request", secret: undefined } as const
-    const { own, place, places } = ownKey(options)
-    if (place !== undefined) {
-      return {
-        headers: face === "compat" && place !== own.name
-          ? moved(headers, places, own, bare(headers[place] ?? ""))
-          : headers,
-        source: "request",
-        secret: undefined
-      } as const
-    }
-    if (isInQuery(options)) {
-      return { headers, source: "request", secret: undefined } as const
-    }
+    const given = ofRequest(options)
+    if (given !== undefined) return given
+    const { gateway, headers, provider } = options
+    const { own, places } = ownKey(options)
     const config = yield* stored(options)
     if (config === undefined) {
       const only = gateway.settings["byok_only"] === true ? "byok_only" : "cf-aig-no-wholesale"
@@ -83,6 +72,23 @@ export const resolve = (options: {
       secret
     } as const
   })
+
+/**
+ * The request's own key in its provider's header; undefined for a request that has none.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const ofRequest = (options: Parameters<typeof resolve>[0]): Credentials | undefined => {
+  const { face, headers, provider } = options
+  const own = { headers, source: "request", secret: undefined } as const
+  if (provider === "workers-ai") return own
+  const { own: to, place, places } = ownKey(options)
+  if (place === undefined) return isInQuery(options) ? own : undefined
+  return face === "compat" && place !== to.name
+    ? { ...own, headers: moved(headers, places, to, bare(headers[place] ?? "")) }
+    : own
+}
 
 /**
  * Whether {@link resolve} would find a key, without counting its use.

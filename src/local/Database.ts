@@ -59,7 +59,13 @@ export const layer = (store: string): Layer.Layer<SqlClient.SqlClient, StoreUnav
  * @since 0.1.0
  */
 export const patiently = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.retry(self, { schedule: Schedule.spaced("10 millis"), times: 1000, while: isLocked })
+  // Most are not locked, and pay for no schedule.
+  Effect.catchIf(self, isLocked, () =>
+    Effect.retry(Effect.delay(self, "10 millis"), {
+      schedule: Schedule.spaced("10 millis"),
+      times: 1000,
+      while: isLocked
+    }))
 
 /**
  * The store that lives and dies with the gateway.
@@ -113,6 +119,10 @@ const migrations: { readonly [idAndName: string]: Effect.Effect<void, unknown, S
   "7_cache_and_limits_elsewhere": Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     for (const table of ["cache", "cache_size", "limit_counts"]) yield* sql.unsafe(`DROP TABLE IF EXISTS ${table}`)
+  }),
+  "8_log_texts": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    for (const statement of logTexts) yield* sql.unsafe(statement)
   })
 }
 
@@ -263,6 +273,19 @@ const unknownCosts = [
   logsNewest,
   logsAdded,
   logsRemoved
+]
+
+/** Under the entry's place, two texts of usual length fit into one page; under its id each took pages of its own. */
+const logTexts = [
+  `CREATE TABLE log_texts (seq INTEGER PRIMARY KEY, request TEXT NOT NULL, response TEXT NOT NULL)`,
+  `INSERT INTO log_texts (seq, request, response)
+    SELECT seq, request, response FROM log_bodies JOIN logs USING (id) ORDER BY seq`,
+  `DROP TRIGGER logs_removed`,
+  `CREATE TRIGGER logs_removed AFTER DELETE ON logs BEGIN
+    UPDATE log_counts SET n = n - 1 WHERE account = OLD.account AND gateway = OLD.gateway;
+    DELETE FROM log_texts WHERE seq = OLD.seq;
+  END`,
+  `DROP TABLE log_bodies`
 ]
 
 /** A label's value as text: `json_each` has numbers for true and false. */

@@ -64,6 +64,16 @@ export const layer = (account: string): Layer.Layer<GatewayStore, never, SqlClie
       // Every request asks for its gateway. What another process has changed is seen a moment later.
       const known = new Map<string, { readonly gateway: Option.Option<Gateway.Gateway>; readonly until: number }>()
       const forget = (id: string) => Effect.sync(() => known.delete(id))
+      const read = Effect.fnUntraced(
+        function*(id: string, now: number) {
+          const gateway = yield* one(yield* sql`SELECT * FROM gateways WHERE account = ${account} AND id = ${id}`)
+          if (known.size >= mostKnown) known.clear()
+          known.set(id, { gateway, until: now + moment })
+          return gateway
+        },
+        patiently,
+        Effect.orDie
+      )
       return GatewayStore.of({
         create: Effect.fnUntraced(
           function*(id, settings) {
@@ -78,19 +88,13 @@ export const layer = (account: string): Layer.Layer<GatewayStore, never, SqlClie
           Effect.orDie,
           (changed, id) => Effect.ensuring(changed, forget(id))
         ),
-        get: Effect.fnUntraced(
-          function*(id) {
-            const now = yield* Clock.currentTimeMillis
+        get: (id) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) => {
             const last = known.get(id)
-            if (last !== undefined && now < last.until && now >= last.until - moment) return last.gateway
-            const gateway = yield* one(yield* sql`SELECT * FROM gateways WHERE account = ${account} AND id = ${id}`)
-            if (known.size >= mostKnown) known.clear()
-            known.set(id, { gateway, until: now + moment })
-            return gateway
-          },
-          patiently,
-          Effect.orDie
-        ),
+            return last !== undefined && now < last.until && now >= last.until - moment
+              ? Effect.succeed(last.gateway)
+              : read(id, now)
+          }),
         replace: Effect.fnUntraced(
           function*(id, settings) {
             const now = yield* Clock.currentTimeMillis

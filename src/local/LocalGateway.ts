@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as Context from "effect/Context"
 import * as Crypto from "effect/Crypto"
 import * as Duration from "effect/Duration"
@@ -28,6 +27,7 @@ import { InvalidGateways, InvalidOption, LocalGatewayError, type Reason } from "
 import * as LogStore from "./LogStore.ts"
 import * as LogWriter from "./LogWriter.ts"
 import * as Metrics from "./Metrics.ts"
+import * as NodeCrypto from "./NodeCrypto.ts"
 import * as Notices from "./Notices.ts"
 import * as ObjectStore from "./ObjectStore.ts"
 import * as Pipeline from "./Pipeline.ts"
@@ -160,11 +160,7 @@ export const make = (
       Effect.fromResult(Seeds.decode(options.gateways ?? [])),
       (problems) => new InvalidGateways({ problems })
     )
-    // Taken from the context when it is there, so that tests own the ids.
-    const crypto = Option.getOrElse(
-      yield* Effect.serviceOption(Crypto.Crypto),
-      () => undefined
-    ) ?? Context.get(yield* Layer.build(NodeCrypto.layer), Crypto.Crypto)
+    const crypto = yield* NodeCrypto.make
     const token = options.token ??
       Redacted.make(Encoding.encodeBase64Url(yield* Effect.orDie(crypto.randomBytes(24))), { label: "token" })
 

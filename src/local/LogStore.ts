@@ -208,7 +208,7 @@ export const layer = (account: string): Layer.Layer<LogStore, never, SqlClient.S
         bodies: Effect.fnUntraced(
           function*(gateway, id) {
             yield* flush
-            const rows = yield* sql<Bodies>`SELECT request, response FROM log_bodies JOIN logs USING (id)
+            const rows = yield* sql<Bodies>`SELECT request, response FROM log_texts JOIN logs USING (seq)
             WHERE account = ${account} AND gateway = ${gateway} AND id = ${id}`
             return Option.fromNullishOr(rows[0])
           },

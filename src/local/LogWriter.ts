@@ -57,13 +57,13 @@ const here = Effect.fnUntraced(function*() {
 
   const insert = Effect.fnUntraced(function*(batch: ReadonlyArray<Append>) {
     yield* sql.unsafe(statements.lock)
-    for (const { account, bodies, cap, gateway, id, values } of batch) {
+    for (const { account, bodies, cap, gateway, values } of batch) {
       if (cap.strategy === "STOP_INSERTING") {
         const [counted] = yield* sql.unsafe<{ readonly n: number }>(statements.count, [account, gateway])
         if ((counted?.n ?? 0) >= cap.limit) continue
       }
       yield* sql.unsafe(statements.entry, values)
-      if (bodies !== null) yield* sql.unsafe(statements.bodies, [id, bodies.request, bodies.response])
+      if (bodies !== null) yield* sql.unsafe(statements.bodies, [bodies.request, bodies.response])
     }
     for (const values of trims(batch)) yield* sql.unsafe(statements.trim, values)
   })

@@ -6,6 +6,7 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -157,6 +158,7 @@ export const serve = (
       // Spans that nobody takes cost more than the routing.
       const isTraced = (yield* Effect.context<never>()).mapUnsafe.has(Tracer.Tracer.key)
       yield* listening.server.serve(app).pipe(
+        flatContext,
         Effect.provideService(HttpMiddleware.TracerDisabledWhen, ({ url }) => !isTraced || isWatch(url))
       )
     }).pipe(Effect.provideService(Stopping, Deferred.await(stopping)))
@@ -244,6 +246,13 @@ const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
       Envelope.apiError(404, 7003, `Could not route to ${request.url.split("?")[0]}; GET / says what is here`)
     )))
 }))
+
+/**
+ * With the context in one piece. Every request adds services of its own to it, and to one that is made of many pieces only
+ * at the price of a copy.
+ */
+const flatContext = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.contextWith((context: Context.Context<R>) => Effect.provideContext(self, context))
 
 /** Asked again and again by those who watch the gateway. */
 const isWatch = (url: string) => url === "/health" || url === "/metrics" || url.startsWith("/page/")

@@ -68,7 +68,8 @@ const make = (store: string) =>
     let isGone = false
 
     const give = () => {
-      if (size === 0) return
+      // What comes while the thread writes goes together when it is done: many entries cost little more than one.
+      if (size === 0 || given.length > 0) return
       const { cache, counts, done, logs } = waiting
       if (isGone) run(lostAll(size))
       else given.push({ ...waiting, size })
@@ -80,6 +81,7 @@ const make = (store: string) =>
     }
     const settle = () => {
       for (const done of given.shift()?.done ?? []) done()
+      give()
       if (given.length === 0) worker.unref()
     }
     const added = (done: (() => void) | undefined) => {

@@ -68,7 +68,8 @@ export const statements = {
   lock: "UPDATE log_counts SET n = n WHERE 0",
   count: `SELECT n FROM log_counts WHERE ${ofGateway}`,
   entry: `INSERT INTO logs (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
-  bodies: "INSERT INTO log_bodies (id, request, response) VALUES (?, ?, ?)",
+  /** Right after the entry's own. */
+  bodies: "INSERT INTO log_texts (seq, request, response) VALUES (last_insert_rowid(), ?, ?)",
   trim: `DELETE FROM logs WHERE seq IN (SELECT seq FROM logs WHERE ${ofGateway} ORDER BY seq LIMIT max(0, (
     SELECT n FROM log_counts WHERE ${ofGateway}) - ?))`
 } as const

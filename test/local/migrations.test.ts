@@ -74,7 +74,9 @@ describe("a database of before", () => {
       // As the third migration left it.
       const old = new DatabaseSync(file)
       old.exec(
-        "DELETE FROM migrations WHERE migration_id > 3; DROP TABLE log_labels"
+        `DELETE FROM migrations WHERE migration_id > 3; DROP TABLE log_labels;
+         CREATE TABLE log_bodies (id TEXT PRIMARY KEY, request TEXT NOT NULL, response TEXT NOT NULL) WITHOUT ROWID;
+         INSERT INTO log_bodies SELECT id, request, response FROM log_texts JOIN logs USING (seq); DROP TABLE log_texts`
       )
       const table = String(old.prepare("SELECT sql FROM sqlite_master WHERE name = 'logs'").get()?.["sql"])
       const triggers = old.prepare(
@@ -84,7 +86,9 @@ describe("a database of before", () => {
       old.exec(
         `${before}; INSERT INTO logs_before SELECT * FROM logs; DROP TABLE logs; ALTER TABLE logs_before RENAME TO logs`
       )
-      for (const { sql } of triggers) old.exec(String(sql))
+      for (const { sql } of triggers) {
+        old.exec(String(sql).replace("log_texts WHERE seq = OLD.seq", "log_bodies WHERE id = OLD.id"))
+      }
       old.close()
 
       yield* withLogs(file, (logs) =>
