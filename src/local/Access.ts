@@ -19,6 +19,15 @@ import { isIP } from "node:net"
 export const bindingHost = "workers-binding.ai"
 
 /**
+ * Whether a Host header names it, with or without a port.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isBindingHost = (host: string | undefined): boolean =>
+  host !== undefined && host.length >= bindingHost.length && host.replace(/:\d+$/, "").toLowerCase() === bindingHost
+
+/**
  * Whether a host name or address stands for this machine only.
  *
  * @category predicates

@@ -125,7 +125,8 @@ export const make = Effect.gen(function*() {
     let headersSent = step.headers
     let heard: ChatWriter.Usage | undefined
     const options = RequestOptions.over(RequestOptions.fromHeaders(step.headers), request.options)
-    const started = yield* Clock.currentTimeMillis
+    const clock = yield* Clock.Clock
+    const started = clock.currentTimeMillisUnsafe()
     const sent = decoder.decode(step.body)
     const json = parse(sent)
     const model = modelOf(step, json)
@@ -165,24 +166,26 @@ export const make = Effect.gen(function*() {
         )._tag !== "Simulated"
     const hit = isStale ? undefined : found
 
-    const report = Effect.fnUntraced(function*(evaluation: Guardrails.Evaluation) {
-      if (!(options.collectLog ?? Gateway.collectsLogs(gateway))) return
-      const record = Guardrails.record(evaluation)
-      yield* logs.append(
-        LogEntries.ofEvaluation(evaluation, {
-          id: yield* newId,
-          gateway: gateway.id,
-          createdAt: yield* Clock.currentTimeMillis,
-          metadata: options.metadata,
-          step: index,
-          eventId: ids.event,
-          userAgent: request.userAgent,
-          size: record.length
-        }),
-        { request: "", response: record },
-        Gateway.logCap(gateway)
-      )
-    })
+    // Made for each request, so these are no `Effect.fn`s, whose making costs more than their running.
+    const report = (evaluation: Guardrails.Evaluation) =>
+      Effect.gen(function*() {
+        if (!(options.collectLog ?? Gateway.collectsLogs(gateway))) return
+        const record = Guardrails.record(evaluation)
+        yield* logs.append(
+          LogEntries.ofEvaluation(evaluation, {
+            id: yield* newId,
+            gateway: gateway.id,
+            createdAt: clock.currentTimeMillisUnsafe(),
+            metadata: options.metadata,
+            step: index,
+            eventId: ids.event,
+            userAgent: request.userAgent,
+            size: record.length
+          }),
+          { request: "", response: record },
+          Gateway.logCap(gateway)
+        )
+      })
 
     let isFinal = false
     let isSimulated = false
@@ -246,74 +249,75 @@ export const make = Effect.gen(function*() {
     const collects = options.collectLog ?? Gateway.collectsLogs(gateway)
     const entry = hit === undefined ? Cache.entryOf(answer, plan, isSimulated) : undefined
     const contentType = answer.headers["content-type"] ?? null
-    const finish = Effect.fnUntraced(function*(body: Uint8Array, size: number, complete: boolean) {
-      // i
-      if (entry !== undefined && plan !== undefined && complete && size > 0 && size <= Cache.sizeLimit) {
-        yield* cache.put(plan.key, { ...entry, body }, plan.ttl)
-      }
-      const received = decoder.decode(body)
-      const usage = hit !== undefined
-        ? undefined
-        : heard === undefined
-        ? TokenUsage.read(contentType, received)
-        : usageOf(heard)
-      const cost = usage !== undefined && isSuccess(answer)
-        ? Costs.of({ provider: step.provider, model, usage, custom: options.customCost })
-        : Costs.free
-      yield* SpendLimits.book(limits, budgets, cost.cost)
-      yield* Policies.book(limits, gateway.id, buckets, cost.cost)
-      if (unified !== undefined) yield* unified.charge(cost.cost ?? 0)
-      const now = yield* Clock.currentTimeMillis
-      const success = complete && isSuccess(answer)
-      // A cached answer took none.
-      const tokensIn = usage === undefined ? 0 : usage.tokensIn
-      const tokensOut = usage === undefined ? 0 : usage.tokensOut
-      metrics.observe({
-        provider: step.provider,
-        model,
-        status: answer.status,
-        success,
-        cached: hit !== undefined,
-        tokensIn,
-        tokensOut,
-        cost: cost.cost,
-        duration: now - started
+    const finish = (body: Uint8Array, size: number, complete: boolean) =>
+      Effect.gen(function*() {
+        // i
+        if (entry !== undefined && plan !== undefined && complete && size > 0 && size <= Cache.sizeLimit) {
+          yield* cache.put(plan.key, { ...entry, body }, plan.ttl)
+        }
+        const received = decoder.decode(body)
+        const usage = hit !== undefined
+          ? undefined
+          : heard === undefined
+          ? TokenUsage.read(contentType, received)
+          : usageOf(heard)
+        const cost = usage !== undefined && isSuccess(answer)
+          ? Costs.of({ provider: step.provider, model, usage, custom: options.customCost })
+          : Costs.free
+        yield* SpendLimits.book(limits, budgets, cost.cost)
+        yield* Policies.book(limits, gateway.id, buckets, cost.cost)
+        if (unified !== undefined) yield* unified.charge(cost.cost ?? 0)
+        const now = clock.currentTimeMillisUnsafe()
+        const success = complete && isSuccess(answer)
+        // A cached answer took none.
+        const tokensIn = usage === undefined ? 0 : usage.tokensIn
+        const tokensOut = usage === undefined ? 0 : usage.tokensOut
+        metrics.observe({
+          provider: step.provider,
+          model,
+          status: answer.status,
+          success,
+          cached: hit !== undefined,
+          tokensIn,
+          tokensOut,
+          cost: cost.cost,
+          duration: now - started
+        })
+        const log: LogEntry = {
+          id: ids.log,
+          gateway: gateway.id,
+          createdAt: started,
+          provider: step.provider,
+          model,
+          path: step.path,
+          duration: now - started,
+          requestType: request.type,
+          requestContentType: step.headers["content-type"] ?? null,
+          responseContentType: contentType,
+          statusCode: answer.status,
+          success,
+          cached: hit !== undefined,
+          tokensIn,
+          tokensOut,
+          ...cost,
+          metadata: options.metadata ?? null,
+          step: index,
+          eventId: ids.event,
+          userAgent: request.userAgent ?? null,
+          requestSize: step.body.length,
+          responseSize: size,
+          feedback: null,
+          score: null
+        }
+        const scrub = LogEntries.scrubber({ ...step.headers, ...headersSent })
+        const stored = collects && options.collectLogPayload !== false && step.body.length <= storedLimit &&
+          size <= storedLimit
+        const bodies = stored
+          ? { request: scrub(sent), response: scrub(received) }
+          : null
+        if (collects) yield* logs.append(log, bodies, Gateway.logCap(gateway))
+        yield* spans.push({ gateway, entry: log, bodies, options })
       })
-      const log: LogEntry = {
-        id: ids.log,
-        gateway: gateway.id,
-        createdAt: started,
-        provider: step.provider,
-        model,
-        path: step.path,
-        duration: now - started,
-        requestType: request.type,
-        requestContentType: step.headers["content-type"] ?? null,
-        responseContentType: contentType,
-        statusCode: answer.status,
-        success,
-        cached: hit !== undefined,
-        tokensIn,
-        tokensOut,
-        ...cost,
-        metadata: options.metadata ?? null,
-        step: index,
-        eventId: ids.event,
-        userAgent: request.userAgent ?? null,
-        requestSize: step.body.length,
-        responseSize: size,
-        feedback: null,
-        score: null
-      }
-      const scrub = LogEntries.scrubber({ ...step.headers, ...headersSent })
-      const stored = collects && options.collectLogPayload !== false && step.body.length <= storedLimit &&
-        size <= storedLimit
-      const bodies = stored
-        ? { request: scrub(sent), response: scrub(received) }
-        : null
-      if (collects) yield* logs.append(log, bodies, Gateway.logCap(gateway))
-      yield* spans.push({ gateway, entry: log, bodies, options })
-    })
     const headers = {
       ...answer.headers,
       ...(collects ? { "cf-aig-log-id": ids.log } : {}),

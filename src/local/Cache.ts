@@ -193,7 +193,7 @@ const keyOf = (
   if (step.provider === "workers-ai") add(face)
   for (const name of credentials) add(step.headers[name])
   // Google's key may be in the query.
-  add(new URLSearchParams(step.query).get("key") ?? undefined)
+  add(step.query === "" ? undefined : new URLSearchParams(step.query).get("key") ?? undefined)
   if (own !== undefined) add(`own ${own}`)
   else for (const part of ["endpoint", `${step.path}${step.query}`, model, step.body]) add(part)
   return hash.digest("hex")

@@ -101,7 +101,14 @@ export const target = (
   const at = url.indexOf("?")
   const path = at === -1 ? url : url.slice(0, at)
   const query = at === -1 ? "" : url.slice(at)
-  return { segments: path.split("/").slice(1), query, params: new URLSearchParams(query) }
+  return {
+    segments: path.split("/").slice(1),
+    query,
+    // Of the data plane nobody asks for them.
+    get params() {
+      return new URLSearchParams(query)
+    }
+  }
 }
 
 /**

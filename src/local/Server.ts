@@ -211,8 +211,7 @@ const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
         NodeHttpServerRequest.toServerResponse(request).once("close", metrics.begin())
       }
       // workerd reaches the binding by its Host; from here on the path alone decides.
-      const host = (request.headers["host"] ?? "").replace(/:\d+$/, "").toLowerCase()
-      return yield* host === Access.bindingHost && !request.url.startsWith(`${BindingFace.prefix}/`)
+      return yield* Access.isBindingHost(request.headers["host"]) && !request.url.startsWith(`${BindingFace.prefix}/`)
         ? Effect.provideService(
           app,
           HttpServerRequest.HttpServerRequest,
