@@ -36,16 +36,16 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import type { Call } from "../model/Parameters.ts"
 import * as Acts from "./acts.ts"
 import { aroundModel, type Calls, fromCalls, type Policy, type Watch } from "./aroundModel.ts"
-import { type Served, stamp } from "./attempts.ts"
 import { invalidOption, isFinal } from "./finalErrors.ts"
+import { keep } from "./keptModel.ts"
 import * as PlanRun from "./planRun.ts"
+import { stampPart, stampResponse } from "./stampFinish.ts"
 import { timeLimit } from "./timeLimit.ts"
 
 export { type Attempted, attempted, attemptsOf, type Failed, type Served } from "./attempts.ts"
@@ -206,7 +206,7 @@ export const layer = <R>(plan: Plan<R>): Layer.Layer<LanguageModel.LanguageModel
     Effect.gen(function*() {
       const scope = yield* Effect.scope
       const { steps } = yield* plan.captureRequirements
-      const own = make(Arr.map(steps, (step) => ({ ...step, provide: keep(step.provide, scope) })), plan)
+      const own = make(Arr.map(steps, (step) => ({ ...step, provide: kept(step.provide, scope) })), plan)
       return fromCalls({
         generateText: (options) => withPlan(ofContext.generateText(options), own),
         generateObject: (options) => withPlan(ofContext.generateObject(options), own),
@@ -278,13 +278,15 @@ const provided = <R>({ model, name, timeout }: NamedModel<R>): Layer.Layer<Langu
     effect: (call, watch) =>
       Effect.flatMap(PlanRun.Current, (run) => {
         const limited = limit(watch)?.(call) ?? call
-        return run === undefined ? limited : Effect.map(limited, (response) => stampAll(response, run.served(name)))
+        return run === undefined
+          ? limited
+          : Effect.map(limited, (response) => stampResponse(response, stamp(run, name)))
       }),
     stream: (call) =>
       Stream.unwrap(Effect.map(PlanRun.Current, (run) =>
         run === undefined
           ? call
-          : Stream.mapArray(call, (parts) => Arr.map(parts, (part) => stamp(part, () => run.served(name))))))
+          : Stream.mapArray(call, (parts) => Arr.map(parts, (part) => stampPart(part, stamp(run, name))))))
   }
   return Layer.effect(
     LanguageModel.LanguageModel,
@@ -292,32 +294,8 @@ const provided = <R>({ model, name, timeout }: NamedModel<R>): Layer.Layer<Langu
   ).pipe(Layer.provide(model))
 }
 
-const stampAll = <A extends LanguageModel.GenerateTextResponse<{}>>(response: A, served: Served): A => {
-  const content = response.content.map((part) => stamp(part, () => served))
-  const stamped = response instanceof LanguageModel.GenerateObjectResponse
-    ? new LanguageModel.GenerateObjectResponse(response.value, content)
-    : new LanguageModel.GenerateTextResponse(content)
-  // A response is one of these two.
-  return stamped as LanguageModel.GenerateTextResponse<{}> as A
-}
+const stamp = (run: PlanRun.PlanRun, name: string) => () => ({ fallback: run.served(name) })
 
-/** Builds the model when it is first asked; what was interrupted or failed is built again. */
-const keep = (
-  provide: Step<never>["provide"],
-  scope: Scope.Scope
-): Layer.Layer<LanguageModel.LanguageModel> => {
-  if (Context.isContext(provide)) return Layer.succeedContext(provide)
-  const lock = Semaphore.makeUnsafe(1)
-  let built: Context.Context<LanguageModel.LanguageModel> | undefined
-  const build = Effect.suspend(() =>
-    built !== undefined ?
-      Effect.succeed(built) :
-      Effect.tap(Layer.buildWithScope(provide, scope), (context) =>
-        Effect.sync(() => {
-          built = context
-        }))
-  )
-  return Layer.effectContext(
-    Effect.suspend(() => built === undefined ? lock.withPermit(build) : Effect.succeed(built))
-  )
-}
+/** What a plan has is a context where its models were built before it. */
+const kept = (provide: Step<never>["provide"], scope: Scope.Scope): Layer.Layer<LanguageModel.LanguageModel> =>
+  Context.isContext(provide) ? Layer.succeedContext(provide) : Layer.effectContext(keep(provide, scope))

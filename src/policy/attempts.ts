@@ -102,16 +102,3 @@ export const attempted = (
   const finish = parts.findLast((part) => part.type === "finish")
   return finish?.metadata.fallback?.attempted ?? []
 }
-
-/**
- * The part, and if it is the finish part with what the plan says.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const stamp = <A>(part: A, served: () => Served): A => {
-  if (typeof part !== "object" || part === null || !("type" in part) || part.type !== "finish") return part
-  // Only parts are given here, and one of this type is a finish part.
-  const finish = part as A & Response.FinishPart
-  return { ...finish, metadata: { ...finish.metadata, fallback: served() } }
-}
