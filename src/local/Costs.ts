@@ -6,7 +6,8 @@
  *
  * @since 0.1.0
  */
-import { type Price, prices } from "./prices.ts"
+import { prices, type Row } from "../model/prices.ts"
+import { undated } from "../model/pricing.ts"
 import { isRecord } from "./simulated/JsonSchema.ts"
 import type { Usage } from "./TokenUsage.ts"
 
@@ -96,10 +97,10 @@ export const of = (request: {
  * @category getters
  * @since 0.1.0
  */
-export const priceOf = (provider: string, model: string): Price | undefined => {
+export const priceOf = (provider: string, model: string): Row | undefined => {
   const list = Object.hasOwn(prices, provider) ? prices[provider] : undefined
   if (list === undefined) return undefined
-  for (const name of [model, model.replace(/[-@](\d{8}|\d{4}-\d{2}-\d{2}|\d{3}|latest)$/, "")]) {
+  for (const name of [model, undated(model)]) {
     if (Object.hasOwn(list.models, name)) return list.models[name]
   }
   return undefined
@@ -125,7 +126,7 @@ const customCost = (custom: Exclude<CustomCost, { readonly total: number }>, usa
   )
 }
 
-const listCost = ([input, output, cacheRead = input, cacheWrite = input]: Price, usage: Usage): number | null =>
+const listCost = ([input, output, cacheRead = input, cacheWrite = input]: Row, usage: Usage): number | null =>
   isCounted(usage)
     ? exact(
       (usage.uncachedIn * input + usage.cacheRead * cacheRead + usage.cacheWrite * cacheWrite +

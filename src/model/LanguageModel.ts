@@ -18,6 +18,7 @@ import * as RequestOptions from "../client/RequestOptions.ts"
 import type { ResponseInfo } from "../client/ResponseInfo.ts"
 import type { GatewayResponse, Step, Transport } from "../client/Transport.ts"
 import * as AiErrors from "./AiErrors.ts"
+import { mark } from "./askedModels.ts"
 import type { Codec, Request } from "./Codec.ts"
 import { joinDeltas } from "./joinDeltas.ts"
 import type { JsonRecord } from "./Json.ts"
@@ -143,7 +144,7 @@ export const make = Effect.fnUntraced(function*<R>(
     })
   }
 
-  return yield* LanguageModel.make({
+  const model = yield* LanguageModel.make({
     codecTransformer: first.codec.codecTransformer,
     generateText: (options) =>
       limited("generateText", (timeouts) => {
@@ -164,6 +165,7 @@ export const make = Effect.fnUntraced(function*<R>(
             })))
       }))
   })
+  return mark(model, models.map(({ model, provider }) => ({ provider, model })))
 })
 
 /**

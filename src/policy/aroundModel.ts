@@ -15,6 +15,7 @@ import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import type * as Prompt from "effect/unstable/ai/Prompt"
 import type * as Tool from "effect/unstable/ai/Tool"
 import type * as Toolkit from "effect/unstable/ai/Toolkit"
+import * as askedModels from "../model/askedModels.ts"
 import * as Acts from "./acts.ts"
 import { markFinal } from "./finalErrors.ts"
 import * as leadingParts from "./leadingParts.ts"
@@ -93,7 +94,7 @@ export interface CallOptions {
 export const aroundModel = (model: LanguageModel.LanguageModel, policy: Policy): LanguageModel.LanguageModel => {
   // The methods' types follow from the options of each call, which a policy neither knows nor changes.
   const calls = model as unknown as Calls<never>
-  return fromCalls({
+  const around = fromCalls({
     generateText: (options) =>
       effect("generateText", options, (watch) => calls.generateText(watched(options, watch)), policy),
     generateObject: (options) =>
@@ -108,6 +109,7 @@ export const aroundModel = (model: LanguageModel.LanguageModel, policy: Policy):
         return policy.stream(Stream.mapError(held, (error) => watch.hasActed ? markFinal(error) : error), watch)
       }))
   })
+  return askedModels.mark(around, askedModels.of(model))
 }
 
 /**

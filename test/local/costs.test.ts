@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Costs from "../../src/local/Costs.ts"
-import { prices } from "../../src/local/prices.ts"
 import * as TokenUsage from "../../src/local/TokenUsage.ts"
+import { prices } from "../../src/model/prices.ts"
 import { chat, run } from "./pipeline.ts"
 
 const json = (body: unknown) => TokenUsage.read("application/json", JSON.stringify(body))

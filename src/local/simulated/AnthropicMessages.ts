@@ -8,7 +8,7 @@
  */
 import * as Result from "effect/Result"
 import { isRecord, type JsonRecord, parse, record, text } from "../../model/Json.ts"
-import { prices } from "../prices.ts"
+import { prices } from "../../model/prices.ts"
 import { list } from "./JsonSchema.ts"
 import * as Reply from "./Reply.ts"
 import * as SimulatedModel from "./SimulatedModel.ts"

@@ -7,7 +7,7 @@
  */
 import * as Result from "effect/Result"
 import { isRecord, parse, text } from "../../model/Json.ts"
-import { prices } from "../prices.ts"
+import { prices } from "../../model/prices.ts"
 import * as OpenAiChat from "./OpenAiChat.ts"
 import * as OpenAiEmbeddings from "./OpenAiEmbeddings.ts"
 import * as OpenAiError from "./OpenAiError.ts"

@@ -5,8 +5,21 @@
  * cache lifetimes are not in it, so a cost from it is an estimate, as Cloudflare's own is. Cloudflare's table is not
  * published. A wrong or missing price is corrected per request by `cf-aig-custom-cost`.
  *
+ * The prices are facts from the providers' own public pages, each named with the date of our copy; the table is under this
+ * package's licence.
+ *
+ * **Example** (The bundled prices, and one that is the caller's own)
+ *
+ * ```ts
+ * import * as Cost from "effect-ai-gateway/Cost"
+ * import { bundled } from "effect-ai-gateway/prices"
+ *
+ * export const pricing: Cost.Pricing = { ...bundled, "custom-local/qwen-3": { input: 0, output: 0 } }
+ * ```
+ *
  * @since 0.1.0
  */
+import type { Price, Pricing } from "./pricing.ts"
 
 /**
  * Dollars per million tokens: input, output, input read from the provider's prompt cache, input written to it.
@@ -14,7 +27,7 @@
  * @category models
  * @since 0.1.0
  */
-export type Price = readonly [input: number, output: number, cacheRead?: number, cacheWrite?: number]
+export type Row = readonly [input: number, output: number, cacheRead?: number, cacheWrite?: number]
 
 /**
  * Prices of one provider, by model.
@@ -27,7 +40,7 @@ export interface PriceList {
   readonly source: string
   /** How recent our copy of that page is. */
   readonly date: string
-  readonly models: { readonly [model: string]: Price }
+  readonly models: { readonly [model: string]: Row }
 }
 
 const openai: PriceList = {
@@ -182,3 +195,17 @@ export const prices: { readonly [provider: string]: PriceList } = {
   deepseek,
   grok
 }
+
+const toPrice = ([input, output, cacheRead, cacheWrite]: Row): Price => ({ input, output, cacheRead, cacheWrite })
+
+/**
+ * The lists as one table for `Cost` and `Budget`, its models called `provider/model`.
+ *
+ * @category data
+ * @since 0.1.0
+ */
+export const bundled: Pricing = /* @__PURE__ */ Object.fromEntries(
+  /* @__PURE__ */ Object.entries(prices).flatMap(([provider, { models }]) =>
+    Object.entries(models).map(([model, row]) => [`${provider}/${model}`, toPrice(row)])
+  )
+)

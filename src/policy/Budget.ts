@@ -1,0 +1,526 @@
+/**
+ * How much model calls may cost: per window of time, and in it per user, team or whatever a call's metadata says.
+ *
+ * A call first reserves what it may cost - its prompt's tokens, estimated, and as many as it may answer with - and is refused
+ * where that does not fit; when it has ended it settles what it did cost. So calls at the same time overspend only by what
+ * they cost more than their estimates. A stream that is cut or left is billed for what came.
+ *
+ * **Example** (A dollar a day for each user, and a hundred for all)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+ * import { type AiGatewayClient, RequestOptions } from "effect-ai-gateway"
+ * import * as Budget from "effect-ai-gateway/Budget"
+ * import * as BudgetStore from "effect-ai-gateway/BudgetStore"
+ * import { bundled } from "effect-ai-gateway/prices"
+ *
+ * export const answer = <R>(client: AiGatewayClient<R>, user: string) =>
+ *   LanguageModel.generateText({ prompt: "What is Effect?" }).pipe(
+ *     RequestOptions.withOptions({ metadata: { user } }),
+ *     Effect.map((response) => response.text),
+ *     Effect.catch((error) => {
+ *       const exceeded = Budget.exceededOf(error)
+ *       return exceeded === undefined ? Effect.fail(error) : Effect.succeed(`Come back at ${exceeded.resetsAt}.`)
+ *     }),
+ *     Effect.provide(
+ *       client.model({ provider: "openai", model: "gpt-5" }).pipe(Budget.layer({
+ *         pricing: bundled,
+ *         budgets: [
+ *           { name: "user", key: "user", limit: 1, window: "1 day" },
+ *           { name: "all", limit: 100, window: "1 day" }
+ *         ]
+ *       }))
+ *     ),
+ *     Effect.provide(BudgetStore.layerMemory)
+ *   )
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as AiError from "effect/unstable/ai/AiError"
+import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import { costOf, dollars, named, nanos, type Pricing, problemOf } from "../model/pricing.ts"
+import { aroundModel, type Policy } from "./aroundModel.ts"
+import { type Account, BudgetStore, BudgetStoreError } from "./BudgetStore.ts"
+import { invalidOption } from "./finalErrors.ts"
+import { type Call, metered, type Restore } from "./metered.ts"
+import * as tokenEstimate from "./tokenEstimate.ts"
+
+export type { Price, Pricing } from "../model/pricing.ts"
+export type { Call } from "./metered.ts"
+
+/**
+ * One limit.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Budget {
+  /** What it is called in errors and in the store; each of a layer has its own. */
+  readonly name: string
+  /** US dollars in each window, from 0 to 9 million. */
+  readonly limit: number
+  /** Windows follow one another without a gap, from 1970 on: `1 day` begins at midnight UTC. At least a second. */
+  readonly window: Duration.Input
+  /**
+   * Whose budget it is: the value of this `RequestOptions` metadata key, or what the function says; one for all by default.
+   *
+   * Calls without the metadata share one. A function that gives `undefined` leaves the call out of the budget.
+   */
+  readonly key?: string | ((call: Call) => string | undefined) | undefined
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** All of them hold; the first that a call does not fit into refuses it. */
+  readonly budgets: ReadonlyArray<Budget>
+  /** The user's own table, or `bundled` of `effect-ai-gateway/prices`. */
+  readonly pricing: Pricing
+  /** `provider/model`, one or all that may answer: for a plan of several models, and for those of other packages. */
+  readonly model?: string | ReadonlyArray<string> | undefined
+  /** Tokens that an answer is taken to have, where `Parameters` around the call do not limit them; 1,024 by default. */
+  readonly maxTokens?: number | undefined
+  /** Dollars that a call may cost, in place of the estimate; with it models need no price. */
+  readonly estimate?: ((call: Call) => number) | undefined
+  /** Counts the tokens of a text; a quarter of its characters by default. */
+  readonly countTokens?: tokenEstimate.CountTokens | undefined
+  /** What becomes of a call when the store fails: refused by default, or let through with a warning. */
+  readonly onStoreFailure?: "refuse" | "allow" | undefined
+  /** How long the store may take; 5 seconds by default. */
+  readonly patience?: Duration.Input | undefined
+}
+
+/**
+ * What is left of a budget, in US dollars.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Balance {
+  readonly limit: number
+  readonly spent: number
+  /** By calls that have not ended. */
+  readonly reserved: number
+  /** Not below 0. */
+  readonly remaining: number
+  readonly resetsAt: DateTime.Utc
+}
+
+/**
+ * A call that does not fit into a budget any more. Amounts are US dollars.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class BudgetExceeded
+  extends Schema.TaggedError<BudgetExceeded>("effect-ai-gateway/BudgetExceeded")("BudgetExceeded", {
+    /** The budget's name. */
+    budget: Schema.String,
+    /** Whose it is; empty where it is one for all. */
+    key: Schema.String,
+    limit: Schema.Finite,
+    spent: Schema.Finite,
+    /** By calls that have not ended. */
+    reserved: Schema.Finite,
+    /** What this call may cost. */
+    estimate: Schema.Finite,
+    window: Schema.Duration,
+    resetsAt: Schema.DateTimeUtc,
+    retryAfter: Schema.Duration
+  })
+{
+  override get message() {
+    const { budget, estimate, key, limit, reserved, resetsAt, spent } = this
+    return `The budget ${JSON.stringify(budget)}${
+      key === "" ? "" : ` of ${JSON.stringify(key)}`
+    } has $${spent} spent and ` +
+      `$${reserved} reserved of $${limit}, and this call may cost $${estimate}; it resets at ${
+        DateTime.formatIso(resetsAt)
+      }`
+  }
+}
+
+/**
+ * The same as JSON: `reason.metadata.budget`.
+ *
+ * A type and not an interface, because only a type is the JSON that metadata has to be.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Refusal = {
+  readonly budget: string
+  readonly key: string
+  readonly limit: number
+  readonly spent: number
+  readonly reserved: number
+  readonly estimate: number
+  readonly windowMillis: number
+  /** ISO 8601, in UTC. */
+  readonly resetsAt: string
+}
+
+declare module "effect/unstable/ai/AiError" {
+  interface QuotaExhaustedErrorMetadata {
+    /** Of a call that a budget refused. */
+    readonly budget?: Refusal | null
+  }
+}
+
+/**
+ * The budget's refusal in an error, if it is one.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const exceededOf = (error: unknown): BudgetExceeded | undefined =>
+  AiError.isAiError(error) && error.reason instanceof Refused ? error.reason.exceeded : undefined
+
+/**
+ * The store's failure in an error, if it is one.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const storeErrorOf = (error: unknown): BudgetStoreError | undefined =>
+  AiError.isAiError(error) && error.reason instanceof Unchecked ? error.reason.failure : undefined
+
+/**
+ * What is left of a budget in the window that runs now.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const balance = (
+  budget: Budget,
+  key = ""
+): Effect.Effect<Balance, AiError.AiError | BudgetStoreError, BudgetStore> =>
+  Effect.gen(function*() {
+    const limit = yield* Effect.fromResult(limitOf("Budget.balance", "budget", budget))
+    const store = yield* BudgetStore
+    const account = accountOf(limit, key, yield* Clock.currentTimeMillis)
+    const { reserved, spent } = yield* store.balance(account)
+    return {
+      limit: budget.limit,
+      spent: dollars(spent),
+      reserved: dollars(reserved),
+      remaining: dollars(Math.max(0, limit.nanos - spent - reserved)),
+      resetsAt: DateTime.makeUnsafe(account.resetsAt)
+    }
+  })
+
+/**
+ * A language model whose calls stay within budgets.
+ *
+ * A call that does not fit fails with a `QuotaExhaustedError` that has its {@link BudgetExceeded}, before any request; one
+ * that could not be checked with an `InternalProviderError` that has its `BudgetStoreError`. An option out of its range, or a
+ * model without a price, fails each call with an `InvalidRequestError`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: {
+  (options: Options): <E, R>(
+    model: Layer.Layer<LanguageModel.LanguageModel, E, R>
+  ) => Layer.Layer<LanguageModel.LanguageModel, E, R | BudgetStore>
+  <E, R>(
+    model: Layer.Layer<LanguageModel.LanguageModel, E, R>,
+    options: Options
+  ): Layer.Layer<LanguageModel.LanguageModel, E, R | BudgetStore>
+} = dual(
+  2,
+  <E, R>(model: Layer.Layer<LanguageModel.LanguageModel, E, R>, options: Options) => {
+    const settings = settingsOf(options)
+    return Layer.effect(
+      LanguageModel.LanguageModel,
+      Effect.gen(function*() {
+        const model = yield* LanguageModel.LanguageModel
+        return aroundModel(model, policyOf(model, yield* BudgetStore, settings))
+      })
+    ).pipe(Layer.provide(model))
+  }
+)
+
+class Refused extends AiError.QuotaExhaustedError {
+  readonly exceeded: BudgetExceeded
+
+  constructor(exceeded: BudgetExceeded) {
+    const { budget, estimate, key, limit, reserved, resetsAt, spent, window } = exceeded
+    super({
+      resetAt: resetsAt,
+      metadata: {
+        budget: {
+          budget,
+          key,
+          limit,
+          spent,
+          reserved,
+          estimate,
+          windowMillis: Duration.toMillis(window),
+          resetsAt: DateTime.formatIso(resetsAt)
+        }
+      }
+    })
+    this.exceeded = exceeded
+  }
+
+  override get message(): string {
+    return this.exceeded.message
+  }
+}
+
+class Unchecked extends AiError.InternalProviderError {
+  readonly failure: BudgetStoreError
+
+  constructor(failure: BudgetStoreError) {
+    super({ description: failure.message })
+    this.failure = failure
+  }
+}
+
+interface Limit {
+  readonly budget: Budget
+  readonly nanos: number
+  /** Milliseconds. */
+  readonly window: number
+}
+
+interface Settings extends Options {
+  readonly limits: ReadonlyArray<Limit>
+  readonly patience: Duration.Duration
+}
+
+interface Held {
+  readonly account: Account
+  readonly reserved: number
+}
+
+interface Opened {
+  readonly estimate: number
+  readonly held: ReadonlyArray<Held>
+}
+
+const method = "Budget.layer"
+
+const policyOf = (
+  model: LanguageModel.LanguageModel,
+  store: BudgetStore["Service"],
+  settings: Result.Result<Settings, AiError.AiError>
+): Policy => {
+  if (Result.isFailure(settings)) {
+    return { effect: () => Effect.fail(settings.failure), stream: () => Stream.fail(settings.failure) }
+  }
+  const { countTokens = tokenEstimate.ofText, limits, onStoreFailure, patience, pricing } = settings.success
+  const models = settings.success.model ?? []
+
+  const settle = (account: Account, amounts: { readonly reserved: number; readonly spent: number }) =>
+    within(store.settle(account, amounts), "settle", account, patience).pipe(
+      // The answer is there, and a reservation that stays counts until the window ends.
+      Effect.catch((error) => Effect.logWarning(`$${dollars(amounts.spent)} of ${account.name} are not booked`, error))
+    )
+
+  /** Interrupted or too late it is taken back, should it have been made. */
+  const reserve = (account: Account, amount: number, limit: number, restore: Restore) =>
+    Effect.flatMap(
+      Effect.forkDetach(store.reserve(account, { amount, limit }), { startImmediately: true }),
+      (reserving) =>
+        restore(joined(reserving, "reserve", account, patience)).pipe(
+          Effect.onError(() =>
+            Effect.forkDetach(
+              Effect.flatMap(Fiber.await(reserving), (exit) =>
+                exit._tag === "Success" && exit.value.granted
+                  ? settle(account, { reserved: amount, spent: 0 })
+                  : Effect.void),
+              { startImmediately: true }
+            )
+          )
+        )
+    )
+
+  const open = Effect.fnUntraced(function*(call: Call, restore: Restore): Effect.fn.Return<Opened, AiError.AiError> {
+    const estimate = yield* Effect.fromResult(estimateOf(call, settings.success))
+    const held: Array<Held> = []
+    const giveBack = Effect.suspend(() =>
+      Effect.forEach(held, ({ account, reserved }) => settle(account, { reserved, spent: 0 }), { discard: true })
+    )
+    for (const limit of limits) {
+      const key = keyOf(limit.budget, call)
+      if (key === undefined) continue
+      const now = yield* Clock.currentTimeMillis
+      const account = accountOf(limit, key, now)
+      const balance = yield* reserve(account, estimate, limit.nanos, restore).pipe(
+        Effect.catch((error) =>
+          onStoreFailure === "allow"
+            ? Effect.as(Effect.logWarning(`A call is let through without its budget ${account.name}`, error), undefined)
+            : Effect.fail(AiError.make({ module: "AiGateway", method, reason: new Unchecked(error) }))
+        ),
+        Effect.onError(() => giveBack)
+      )
+      if (balance !== undefined && !balance.granted) {
+        yield* giveBack
+        const reason = new Refused(exceeded(limit, key, { ...balance, account, estimate, now }))
+        return yield* AiError.make({ module: "AiGateway", method, reason })
+      }
+      held.push({ account, reserved: balance === undefined ? 0 : estimate })
+    }
+    return { estimate, held }
+  })
+
+  return metered(model, { pricing, countTokens, models: (typeof models === "string" ? [models] : models).map(named) }, {
+    open,
+    settle: ({ estimate, held }, { cost }) =>
+      // Without a price the estimate is all that is known.
+      Effect.forEach(held, ({ account, reserved }) => settle(account, { reserved, spent: cost ?? estimate }), {
+        discard: true
+      })
+  })
+}
+
+/** What the store does goes on also where nobody waits for it any more, so that no half of it is lost. */
+const within = <A>(
+  effect: Effect.Effect<A, BudgetStoreError>,
+  operation: BudgetStoreError["operation"],
+  account: Account,
+  patience: Duration.Duration
+) =>
+  Effect.flatMap(
+    Effect.forkDetach(effect, { startImmediately: true }),
+    (fiber) => joined(fiber, operation, account, patience)
+  )
+
+const joined = <A>(
+  fiber: Fiber.Fiber<A, BudgetStoreError>,
+  operation: BudgetStoreError["operation"],
+  { name }: Account,
+  patience: Duration.Duration
+) =>
+  Effect.timeoutOrElse(Fiber.join(fiber), {
+    duration: patience,
+    orElse: () => {
+      const cause = new Error(`no answer within ${Duration.format(patience)}`)
+      return Effect.fail(new BudgetStoreError({ operation, account: name, cause }))
+    }
+  })
+
+/** Nano-dollars that the call may cost: of several models the dearest. */
+const estimateOf = (call: Call, { estimate, maxTokens = 1024 }: Settings): Result.Result<number, AiError.AiError> => {
+  if (estimate !== undefined) {
+    const value = estimate(call)
+    return isAmount(value)
+      ? Result.succeed(nanos(value))
+      : Result.fail(invalidOption({ method, parameter: "estimate", accepted: amount, value }))
+  }
+  const accepted = "the name of the model, which nobody says here before it answers; or `estimate` is given"
+  if (call.models.length === 0) {
+    return Result.fail(invalidOption({ method, parameter: "model", accepted, value: undefined }))
+  }
+  let dearest = 0
+  for (const model of call.models) {
+    const price = call.priceOf(model)
+    const name = model.provider === undefined ? model.model : `${model.provider}/${model.model}`
+    if (price === undefined) {
+      const accepted = "a table with a price of each model that may answer; or `estimate` is given"
+      return Result.fail(invalidOption({ method, parameter: "pricing", accepted, value: `without ${name}` }))
+    }
+    const tokens = {
+      input: call.promptTokens(),
+      cacheRead: 0,
+      cacheWrite: 0,
+      output: call.maxTokens ?? maxTokens,
+      reasoning: 0
+    }
+    const most = {
+      ...price,
+      input: Math.max(price.input, price.cacheWrite ?? 0),
+      output: Math.max(price.output, price.reasoning ?? 0)
+    }
+    dearest = Math.max(dearest, costOf(most, tokens))
+  }
+  return Result.succeed(dearest)
+}
+
+const keyOf = ({ key = () => "" }: Budget, call: Call): string | undefined => {
+  if (typeof key === "function") return key(call)
+  return Object.hasOwn(call.metadata, key) ? String(call.metadata[key] ?? "") : ""
+}
+
+const accountOf = ({ budget, window }: Limit, key: string, now: number): Account => ({
+  name: `${encodeURIComponent(budget.name)}:${window}:${key}`,
+  resetsAt: (Math.floor(now / window) + 1) * window
+})
+
+const exceeded = ({ budget, window }: Limit, key: string, found: {
+  readonly account: Account
+  readonly spent: number
+  readonly reserved: number
+  readonly estimate: number
+  readonly now: number
+}): BudgetExceeded =>
+  new BudgetExceeded({
+    budget: budget.name,
+    key,
+    limit: budget.limit,
+    spent: dollars(found.spent),
+    reserved: dollars(found.reserved),
+    estimate: dollars(found.estimate),
+    window: Duration.millis(window),
+    resetsAt: DateTime.makeUnsafe(found.account.resetsAt),
+    retryAfter: Duration.millis(found.account.resetsAt - found.now)
+  })
+
+const amount = "an amount of dollars from 0 to 9 million"
+
+const isAmount = (value: number): boolean => value >= 0 && value <= 9e6
+
+const settingsOf = (options: Options): Result.Result<Settings, AiError.AiError> => {
+  const { budgets, maxTokens, patience: given = "5 seconds", pricing } = options
+  const problem = problemOf(pricing)
+  if (problem !== undefined) return Result.fail(invalidOption({ method, ...problem }))
+  if (maxTokens !== undefined && !(Number.isSafeInteger(maxTokens) && maxTokens >= 1)) {
+    const accepted = "an integer of at least 1"
+    return Result.fail(invalidOption({ method, parameter: "maxTokens", accepted, value: maxTokens }))
+  }
+  const patience = Option.getOrUndefined(Duration.fromInput(given))
+  if (patience === undefined || !Duration.isFinite(patience) || !Duration.isPositive(patience)) {
+    const accepted = "a finite duration of more than 0"
+    return Result.fail(invalidOption({ method, parameter: "patience", accepted, value: given }))
+  }
+  const names = budgets.map(({ name }) => name)
+  if (names.length === 0 || new Set(names).size < names.length) {
+    const accepted = "at least one, each with a name of its own"
+    return Result.fail(invalidOption({ method, parameter: "budgets", accepted, value: names }))
+  }
+  const limits: Array<Limit> = []
+  for (const [i, budget] of budgets.entries()) {
+    const limit = limitOf(method, `budgets[${i}]`, budget)
+    if (Result.isFailure(limit)) return Result.fail(limit.failure)
+    limits.push(limit.success)
+  }
+  return Result.succeed({ ...options, limits, patience })
+}
+
+const limitOf = (method: string, where: string, budget: Budget): Result.Result<Limit, AiError.AiError> => {
+  const wrong = (field: "limit" | "window", accepted: string) =>
+    Result.fail(invalidOption({ method, parameter: `${where}.${field}`, accepted, value: budget[field] }))
+  if (!isAmount(budget.limit)) return wrong("limit", amount)
+  const window = Option.getOrUndefined(Duration.fromInput(budget.window))
+  if (window === undefined || !Duration.isFinite(window) || Duration.toMillis(window) < 1000) {
+    return wrong("window", "a finite duration of at least a second")
+  }
+  return Result.succeed({ budget, nanos: nanos(budget.limit), window: Math.round(Duration.toMillis(window)) })
+}

@@ -1,0 +1,313 @@
+/**
+ * A policy that is told what each call took: its tokens, its cost, and whether that is counted or only estimated.
+ *
+ * The finish part says what an answer took. Where none came - the stream was cut or left, a tool's handler failed - the answer
+ * took what came of it, estimated from its text, and the prompt. What the provider never answered took nothing.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as AiError from "effect/unstable/ai/AiError"
+import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import * as Response from "effect/unstable/ai/Response"
+import type { MetadataValue } from "../client/GatewayLog.ts"
+import * as RequestOptions from "../client/RequestOptions.ts"
+import * as ResponseInfo from "../client/ResponseInfo.ts"
+import type { FailureInfo } from "../model/AiErrors.ts"
+import * as askedModels from "../model/askedModels.ts"
+import * as Parameters from "../model/Parameters.ts"
+import { costOf, type Named, type Price, priceOf, type Pricing, problemOf, type Tokens } from "../model/pricing.ts"
+import * as Answered from "./answered.ts"
+import type { CallOptions, Policy, Watch } from "./aroundModel.ts"
+import * as tokenEstimate from "./tokenEstimate.ts"
+
+/**
+ * What is known of a call before it is made.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Call {
+  readonly method: Watch["method"]
+  readonly options: CallOptions
+  /** The `RequestOptions` metadata around the call. */
+  readonly metadata: { readonly [key: string]: MetadataValue | undefined }
+  /** The models that the call may go to; none where that is not known. */
+  readonly models: ReadonlyArray<Named>
+  /** The limit that `Parameters` around the call have. */
+  readonly maxTokens: number | undefined
+  /** The prompt's tokens, estimated. */
+  readonly promptTokens: () => number
+  /** The price of a model; the call's own `customCost` is that of every model. */
+  readonly priceOf: (model: Named) => Price | undefined
+}
+
+/**
+ * What a call took.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Bill {
+  readonly provider: string | undefined
+  readonly model: string | undefined
+  readonly tokens: Tokens
+  /** Nano-dollars; undefined when nobody knows the price. */
+  readonly cost: number | undefined
+  /** A cache answered: it took nothing. */
+  readonly cached: boolean
+  /** Tokens and cost are estimates. */
+  readonly estimated: boolean
+  /** False when nothing came. */
+  readonly answered: boolean
+}
+
+/**
+ * What stands around a call: `open` before it, `settle` once when it has ended, however it did.
+ *
+ * `open` runs where it cannot be interrupted, but for what it restores.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Meter<A> {
+  readonly open: (call: Call, restore: Restore) => Effect.Effect<A, AiError.AiError>
+  readonly settle: (opened: A, bill: Bill, call: Call) => Effect.Effect<void>
+}
+
+/**
+ * As `Effect.uninterruptibleMask` gives it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Settings {
+  readonly pricing: Pricing
+  /** What the models are called where neither the service nor the answer says it. */
+  readonly models: ReadonlyArray<Named>
+  readonly countTokens: tokenEstimate.CountTokens
+}
+
+/**
+ * The policy around a model.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const metered = <S>(model: LanguageModel.LanguageModel, settings: Settings, meter: Meter<S>): Policy => {
+  const behind = askedModels.of(model)
+  const models = settings.models.length > 0 ? settings.models : behind
+  const callOf = (watch: Watch) =>
+    Effect.contextWith((context: Context.Context<never>) =>
+      Effect.succeed(makeCall(watch, { ...settings, models }, context))
+    )
+  return {
+    effect: (effect, watch) =>
+      Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+        const call = yield* callOf(watch)
+        const opened = yield* meter.open(call, restore)
+        const exit = yield* Effect.exit(restore(effect))
+        const seen = makeSeen()
+        if (exit._tag === "Success") see(seen, exit.value.content)
+        else noteFailure(seen, exit.cause, watch)
+        yield* meter.settle(opened, billOf(seen, call, settings), call)
+        return yield* exit
+      })),
+    stream: <A, E, R>(stream: Stream.Stream<A, E, R>, watch: Watch): Stream.Stream<A, E | AiError.AiError, R> =>
+      Stream.transformPullBracket(
+        stream,
+        (pull, _, scope) =>
+          Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+            const call = yield* callOf(watch)
+            const opened = yield* meter.open(call, restore)
+            const seen = makeSeen()
+            let isSettled = false
+            const settle = Effect.suspend(() => {
+              if (isSettled) return Effect.void
+              isSettled = true
+              return meter.settle(opened, billOf(seen, call, settings), call)
+            })
+            // The consumer may leave in the middle.
+            yield* Scope.addFinalizer(scope, settle)
+            return Effect.onExit(pull, (exit) => {
+              if (exit._tag === "Success") return Effect.sync(() => see(seen, exit.value))
+              noteFailure(seen, exit.cause, watch)
+              return settle
+            })
+          }))
+      )
+  }
+}
+
+interface Seen extends Answered.Answered {
+  /** What came as text, for an estimate. */
+  readonly texts: Array<string>
+  /** Tool calls whose parameters came as deltas. */
+  readonly streamed: Set<string>
+  images: number
+  /** Something of an answer: content, or what only comes with it. */
+  hasContent: boolean
+  cached: boolean
+  /** Of a failed answer, as far as it says. */
+  usage: { readonly promptTokens?: number | undefined; readonly completionTokens?: number | undefined } | undefined
+}
+
+const makeSeen = (): Seen => ({
+  ...Answered.make(),
+  texts: [],
+  streamed: new Set(),
+  images: 0,
+  hasContent: false,
+  cached: false,
+  usage: undefined
+})
+
+const makeCall = (watch: Watch, settings: Settings, context: Context.Context<never>): Call => {
+  const { countTokens, models, pricing } = settings
+  const { customCost, metadata = {} } = Context.get(context, RequestOptions.Current)
+  const custom = customCost === undefined ? undefined : customPrice(customCost)
+  let promptTokens: number | undefined
+  return {
+    method: watch.method,
+    options: watch.options,
+    metadata,
+    models,
+    maxTokens: Context.get(context, Parameters.Current).maxTokens,
+    promptTokens: () => promptTokens ??= tokenEstimate.ofCall(watch.options, countTokens),
+    priceOf: (model) => custom ?? priceOf(pricing, model)
+  }
+}
+
+/** The caller's own price of this call; undefined for one that is no amount, which the gateway's client refuses. */
+const customPrice = (custom: RequestOptions.CustomCost): Price | undefined => {
+  const perMillion = (perToken: number | undefined) => perToken === undefined ? undefined : perToken * 1e6
+  const price: Price = "totalCost" in custom
+    ? { input: 0, output: 0, request: custom.totalCost }
+    : {
+      input: custom.perTokenIn * 1e6,
+      output: custom.perTokenOut * 1e6,
+      cacheRead: perMillion(custom.perCacheReadToken),
+      cacheWrite: perMillion(custom.perCacheWriteToken)
+    }
+  return problemOf({ price }) === undefined ? price : undefined
+}
+
+const see = (seen: Seen, parts: ReadonlyArray<unknown>): void => {
+  Answered.note(seen, parts)
+  for (const part of parts) {
+    if (!Response.isPart(part)) continue
+    seen.hasContent = true
+    if (isReplayed(part)) seen.cached = true
+    switch (part.type) {
+      case "text":
+      case "reasoning":
+        seen.texts.push(part.text)
+        break
+      case "text-delta":
+      case "reasoning-delta":
+      case "tool-params-delta":
+        seen.texts.push(part.delta)
+        if (part.type === "tool-params-delta") seen.streamed.add(part.id)
+        break
+      case "tool-call":
+        seen.texts.push(part.name)
+        // The deltas had them already.
+        if (!seen.streamed.has(part.id)) seen.texts.push(tokenEstimate.shown(part.params))
+        break
+      case "file":
+        if (part.mediaType.startsWith("image/")) seen.images++
+        break
+      case "finish":
+        if (ResponseInfo.of(part).cacheStatus === "HIT") seen.cached = true
+        break
+    }
+  }
+}
+
+/** From this package's own `ResponseCache`. */
+const isReplayed = (part: { readonly metadata: { readonly [key: string]: unknown } }): boolean => {
+  const info = part.metadata["responseCache"]
+  return typeof info === "object" && info !== null && "cached" in info && info.cached === true
+}
+
+/** What a failure says of the answer that it kept from the caller, and of who was asked. */
+const noteFailure = (seen: Seen, cause: Cause.Cause<unknown>, watch: Watch): void => {
+  // A handler of a tool runs when the answer is there; what handlers fail with is the caller's own.
+  if (watch.hasActed) seen.hasContent = true
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  if (!AiError.isAiError(error)) return
+  const { reason } = error
+  if (reason._tag === "StructuredOutputError") seen.texts.push(reason.responseText)
+  if (reason._tag === "StructuredOutputError" || reason._tag === "InvalidOutputError") seen.usage ??= reason.usage
+  const info = "metadata" in reason ? reason.metadata?.["aiGateway"] : undefined
+  if (isFailureInfo(info)) {
+    seen.provider ??= info.provider ?? undefined
+    seen.model ??= info.model ?? undefined
+    // The answer had begun.
+    if (reason._tag === "NetworkError" && info.status === 200) seen.hasContent = true
+  }
+  if (reason._tag === "StructuredOutputError" || seen.usage !== undefined) seen.hasContent = true
+}
+
+const isFailureInfo = (info: unknown): info is FailureInfo =>
+  typeof info === "object" && info !== null && "provider" in info && "status" in info
+
+const nothing: Tokens = { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0 }
+
+const billOf = (seen: Seen, call: Call, { countTokens }: Settings): Bill => {
+  const asked = call.models.length === 1 ? call.models[0] : undefined
+  const model = seen.model ?? asked?.model
+  const provider = seen.provider ?? asked?.provider
+  const answered = seen.finish !== undefined || seen.hasContent
+  const free = {
+    provider,
+    model,
+    tokens: nothing,
+    cost: 0,
+    cached: answered && seen.cached,
+    estimated: false,
+    answered
+  }
+  if (!answered || seen.cached) return free
+  const input = inputOf(seen)
+  const output = outputOf(seen)
+  const tokens = {
+    ...nothing,
+    ...(input ?? { input: call.promptTokens() }),
+    ...(output ?? { output: countTokens(seen.texts.join("")) })
+  }
+  const price = call.priceOf({ provider, model: model ?? "" }) ??
+    // Who answered is only what the provider calls itself; the one that was asked is known better.
+    (seen.provider === undefined && asked !== undefined ? call.priceOf(asked) : undefined)
+  return {
+    ...free,
+    tokens,
+    cost: price === undefined ? undefined : costOf(price, tokens, seen.images),
+    estimated: input === undefined || output === undefined
+  }
+}
+
+const inputOf = ({ finish, usage }: Seen): Pick<Tokens, "cacheRead" | "cacheWrite" | "input"> | undefined => {
+  const { cacheRead, cacheWrite, total, uncached } = finish?.usage.inputTokens ?? { total: usage?.promptTokens }
+  if ((uncached ?? total ?? cacheRead ?? cacheWrite) === undefined) return undefined
+  const cached = { cacheRead: cacheRead ?? 0, cacheWrite: cacheWrite ?? 0 }
+  // The total has the cached tokens, too.
+  return { ...cached, input: uncached ?? Math.max(0, (total ?? 0) - cached.cacheRead - cached.cacheWrite) }
+}
+
+const outputOf = ({ finish, usage }: Seen): Pick<Tokens, "output" | "reasoning"> | undefined => {
+  const { reasoning = 0, text, total } = finish?.usage.outputTokens ?? { total: usage?.completionTokens }
+  if (total !== undefined) return { output: Math.max(0, total - reasoning), reasoning }
+  return text === undefined && reasoning === 0 ? undefined : { output: text ?? 0, reasoning }
+}
