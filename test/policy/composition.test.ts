@@ -1,0 +1,282 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as AiError from "effect/unstable/ai/AiError"
+import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type * as Response from "effect/unstable/ai/Response"
+import * as Tool from "effect/unstable/ai/Tool"
+import * as Toolkit from "effect/unstable/ai/Toolkit"
+import * as Persistence from "effect/unstable/persistence/Persistence"
+import * as Budget from "../../src/policy/Budget.ts"
+import * as BudgetStore from "../../src/policy/BudgetStore.ts"
+import * as Cost from "../../src/policy/Cost.ts"
+import * as Fallback from "../../src/policy/Fallback.ts"
+import * as Guardrails from "../../src/policy/Guardrails.ts"
+import * as Hooks from "../../src/policy/Hooks.ts"
+import * as ModelRouter from "../../src/policy/ModelRouter.ts"
+import * as ResponseCache from "../../src/policy/ResponseCache.ts"
+import * as Retry from "../../src/policy/Retry.ts"
+
+type Model = Layer.Layer<LanguageModel.LanguageModel>
+
+const pricing = { "test/model": { input: 1, output: 1 } }
+/** Of 600,000 tokens in and 400,000 out. */
+const price = 1
+
+const finish: Response.FinishPartEncoded = {
+  type: "finish",
+  reason: "stop",
+  usage: { inputTokens: { total: 600_000, uncached: 600_000 }, outputTokens: { total: 400_000 } },
+  response: undefined
+}
+const overloaded = AiError.make({
+  module: "Test",
+  method: "test",
+  reason: new AiError.InternalProviderError({ description: "overloaded" })
+})
+
+const GetWeather = Tool.make("get_weather", {
+  parameters: Schema.Struct({ city: Schema.String }),
+  success: Schema.Struct({ celsius: Schema.Number })
+})
+const kit = Toolkit.make(GetWeather)
+const City = Schema.Struct({ city: Schema.String })
+const object = JSON.stringify({ city: "Bern" })
+
+/** What the model does when it is asked: answer, fail before its first part, or in a stream after it, or do nothing. */
+type Behaviour = "answers" | "fails" | "breaks" | "hangs"
+
+/** A model that behaves as it is told, call by call, and answers from then on. */
+const upstream = (...behaviours: ReadonlyArray<Behaviour>) => {
+  const seen = { calls: 0, interrupted: 0, asked: Deferred.makeUnsafe<void>() }
+  const next = Effect.sync((): Behaviour => {
+    const behaviour = behaviours[seen.calls++] ?? "answers"
+    Deferred.doneUnsafe(seen.asked, Effect.void)
+    return behaviour
+  })
+  const hang = Effect.onInterrupt(Effect.never, () => Effect.sync(() => void seen.interrupted++))
+  const parts = (options: LanguageModel.ProviderOptions): Array<Response.PartEncoded> => [
+    options.tools.length > 0
+      ? { type: "tool-call", id: "1", name: "get_weather", params: { city: "Bern" }, providerExecuted: false }
+      : { type: "text", text: options.responseFormat.type === "json" ? object : "Hello" },
+    finish
+  ]
+  const model: Model = Layer.effect(
+    LanguageModel.LanguageModel,
+    LanguageModel.make({
+      generateText: (options) =>
+        Effect.flatMap(next, (behaviour) =>
+          behaviour === "answers"
+            ? Effect.succeed(parts(options))
+            : behaviour === "hangs"
+            ? hang
+            : Effect.fail(overloaded)),
+      streamText: () =>
+        Stream.unwrap(Effect.map(next, (behaviour): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> => {
+          if (behaviour === "hangs") return Stream.fromEffect(hang)
+          if (behaviour === "fails") return Stream.fail(overloaded)
+          const begun = Stream.make<Array<Response.StreamPartEncoded>>(
+            { type: "text-start", id: "1" },
+            { type: "text-delta", id: "1", delta: "Hel" }
+          )
+          return behaviour === "breaks"
+            ? Stream.concat(begun, Stream.fail(overloaded))
+            : Stream.concat(
+              begun,
+              Stream.make({ type: "text-delta", id: "1", delta: "lo" }, { type: "text-end", id: "1" }, finish)
+            )
+        }))
+    })
+  )
+  return { seen, model }
+}
+
+/** What is known of the policies of one stack. */
+interface Ledger {
+  readonly hooks: Array<string>
+  readonly spare: ReturnType<typeof upstream>
+}
+
+const policies: {
+  readonly [name: string]: (ledger: Ledger) => (model: Model) => Layer.Layer<
+    LanguageModel.LanguageModel,
+    never,
+    Cost.Tracker | BudgetStore.BudgetStore | Persistence.BackingPersistence
+  >
+} = {
+  router: () => (model) => ModelRouter.make({ routes: [{ pattern: "*", to: model }] }).layer,
+  cost: () => Cost.layer({ pricing, model: "test/model" }),
+  budget: () => Budget.layer({ pricing, model: "test/model", budgets: [{ name: "all", limit: 10, window: "1 day" }] }),
+  cache: () => ResponseCache.layer({ name: "test/model", ttl: "1 hour" }),
+  guardrails: () => Guardrails.layer({ checks: [Guardrails.rules({ secret: ["nightingale"] })] }),
+  hooks: ({ hooks }) => {
+    const write = (name: string) => () => Effect.sync(() => void hooks.push(name))
+    return Hooks.layer({
+      wait: true,
+      onResponse: write("response"),
+      onError: write("error"),
+      onInterrupt: write("interrupt")
+    })
+  },
+  retry: () => Retry.layer({ attempts: 3, baseDelay: 0, jitter: false }),
+  fallback: ({ spare }) => (model) => Fallback.layer(Fallback.plan([model, spare.model]))
+}
+
+const methods = {
+  generateText: Effect.map(LanguageModel.generateText({ prompt: "Say hello" }), ({ text }) => text),
+  generateObject: Effect.map(
+    LanguageModel.generateObject({ prompt: "Say hello", schema: City }),
+    ({ value }) => JSON.stringify(value)
+  ),
+  tools: Effect.map(
+    LanguageModel.generateText({ prompt: "Say hello", toolkit: kit }),
+    ({ toolResults }) => JSON.stringify(toolResults.map(({ result }) => result))
+  ),
+  streamText: LanguageModel.streamText({ prompt: "Say hello" }).pipe(
+    Stream.runFold(() => "", (text, part) => part.type === "text-delta" ? text + part.delta : text)
+  )
+} as const
+const answers = { generateText: "Hello", generateObject: object, tools: "[{\"celsius\":1}]", streamText: "Hello" }
+type Method = keyof typeof methods
+
+/** A stack of two policies around a model, and what it has done so far. */
+const stack = Effect.fnUntraced(
+  function*(outer: string, inner: string, method: Method, ...behaviours: Array<Behaviour>) {
+    const { model, seen } = upstream(...behaviours)
+    const handlers: Array<string> = []
+    const ledger: Ledger = { hooks: [], spare: upstream() }
+    const services = yield* Layer.build(
+      Layer.mergeAll(
+        Cost.layerTracker,
+        BudgetStore.layerMemory,
+        Persistence.layerBackingMemory,
+        kit.toLayer({
+          get_weather: ({ city }) =>
+            Effect.sync(() => {
+              handlers.push(city)
+              return { celsius: 1 }
+            })
+        })
+      )
+    )
+    const within = policies[inner]!(ledger)(model).pipe(Layer.provide(Layer.succeedContext(services)))
+    const context = yield* Layer.build(policies[outer]!(ledger)(within)).pipe(Effect.provideContext(services))
+    return {
+      seen,
+      handlers,
+      ledger,
+      /** Every call is one of the same model, as in a Worker that keeps it. */
+      call: methods[method].pipe(Effect.provideContext(context), Effect.provideContext(services)),
+      costs: Effect.provideContext(Cost.totals, services),
+      balance: Effect.provideContext(Budget.balance({ name: "all", limit: 10, window: "1 day" }), services)
+    }
+  }
+)
+
+const names = Object.keys(policies)
+const pairs = names.flatMap((outer) => names.filter((inner) => inner !== outer).map((inner) => [outer, inner] as const))
+const each = (method: Method, pair: string) => `${method} through ${pair}`
+
+describe("policies around one another", () => {
+  for (const [outer, inner] of pairs) {
+    const pair = `${outer} around ${inner}`
+    const has = (name: string) => outer === name || inner === name
+    const all = Object.keys(methods) as Array<Method>
+
+    it.effect(`${pair}: answer, are paid once, and tell of it once`, () =>
+      Effect.forEach(
+        all,
+        Effect.fnUntraced(function*(method) {
+          const { balance, call, costs, handlers, ledger, seen } = yield* stack(outer, inner, method)
+          const what = each(method, pair)
+          assert.strictEqual(yield* call, answers[method], what)
+          assert.strictEqual(seen.calls, 1, what)
+          assert.deepStrictEqual(handlers, method === "tools" ? ["Bern"] : [], what)
+          assert.deepStrictEqual(ledger.hooks, has("hooks") ? ["response"] : [], what)
+          const { cost, requests } = yield* costs
+          assert.deepStrictEqual([requests, cost], has("cost") ? [1, price] : [0, 0], what)
+          if (has("budget")) assert.deepInclude(yield* balance, { spent: price, reserved: 0 }, what)
+
+          // Again: only what a tool did is done again, and what the cache gives is not paid again.
+          assert.strictEqual(yield* call, answers[method], what)
+          const asked = has("cache") && method !== "tools" ? 1 : 2
+          assert.strictEqual(seen.calls, asked, what)
+          const total = yield* costs
+          assert.strictEqual(total.cost, has("cost") ? asked * price : 0, what)
+          if (has("budget")) assert.deepInclude(yield* balance, { spent: asked * price, reserved: 0 }, what)
+        })
+      ).pipe(Effect.scoped))
+
+    it.effect(`${pair}: get over a failure where one of them does, and keep nothing of it`, () =>
+      Effect.forEach(
+        all,
+        Effect.fnUntraced(function*(method) {
+          const { balance, call, costs, ledger, seen } = yield* stack(outer, inner, method, "fails")
+          const what = each(method, pair)
+          const isMended = has("retry") || has("fallback")
+          const exit = yield* Effect.exit(call)
+          assert.strictEqual(Exit.isSuccess(exit), isMended, what)
+          // The inner one of retry and fallback mends it.
+          const bySpare = has("fallback") && !(has("retry") && inner === "retry")
+          assert.deepStrictEqual(
+            [seen.calls, ledger.spare.seen.calls],
+            isMended && !bySpare ? [2, 0] : [1, bySpare ? 1 : 0],
+            what
+          )
+          if (has("hooks")) {
+            // Inside they see each try.
+            const tries = inner === "hooks" && isMended ? ["error", ...(bySpare ? [] : ["response"])] : undefined
+            assert.deepStrictEqual(ledger.hooks, tries ?? [isMended ? "response" : "error"], what)
+          }
+          const paid = isMended && !(bySpare && inner === "cost") ? price : 0
+          if (has("cost")) assert.strictEqual((yield* costs).cost, paid, what)
+          if (has("budget")) {
+            const spent = isMended && !(bySpare && inner === "budget") ? price : 0
+            assert.deepInclude(yield* balance, { spent, reserved: 0 }, what)
+          }
+          assert.strictEqual(yield* call, answers[method], what)
+        })
+      ).pipe(Effect.scoped))
+
+    it.effect(`${pair}: give no part twice, and never a stream that broke as a whole one`, () =>
+      Effect.gen(function*() {
+        const { balance, call, costs, ledger, seen } = yield* stack(outer, inner, "streamText", "breaks")
+        const isChecked = has("guardrails")
+        const exit = yield* Effect.exit(call)
+        // What is checked whole before it is given has not been seen by anybody: another try is free to answer.
+        const isMended = inner === "guardrails" && (has("retry") || has("fallback"))
+        assert.strictEqual(Exit.isSuccess(exit), isMended || (outer === "guardrails" && false), pair)
+        if (!isMended && !isChecked) assert.strictEqual(seen.calls + ledger.spare.seen.calls, 1, pair)
+        if (has("hooks")) assert.lengthOf(ledger.hooks.filter((name) => name === "error"), 1, pair)
+        if (has("cost") && !isMended) {
+          const { cost, requests } = yield* costs
+          assert.strictEqual(requests, 1, pair)
+          assert.isAbove(cost, 0, `${pair}: what came is paid`)
+          assert.isBelow(cost, price, pair)
+        }
+        if (has("budget")) assert.strictEqual((yield* balance).reserved, 0, pair)
+        assert.strictEqual(yield* call, "Hello", `${pair}: nothing was kept`)
+      }).pipe(Effect.scoped))
+
+    it.effect(`${pair}: interrupt the model, and hold nothing back`, () =>
+      Effect.forEach(
+        all,
+        Effect.fnUntraced(function*(method) {
+          const { balance, call, ledger, seen } = yield* stack(outer, inner, method, "hangs")
+          const what = each(method, pair)
+          const fiber = yield* Effect.forkChild(call)
+          yield* Deferred.await(seen.asked)
+          yield* Fiber.interrupt(fiber)
+          assert.deepStrictEqual([seen.calls, seen.interrupted, ledger.spare.seen.calls], [1, 1, 0], what)
+          assert.deepStrictEqual(ledger.hooks, has("hooks") ? ["interrupt"] : [], what)
+          if (has("budget")) assert.strictEqual((yield* balance).reserved, 0, what)
+          assert.strictEqual(yield* call, answers[method], `${what}, after an interruption`)
+        })
+      ).pipe(Effect.scoped))
+  }
+})
