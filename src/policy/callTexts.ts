@@ -1,0 +1,145 @@
+/**
+ * The texts of a prompt and of an answer, as a check has to read them: also those in tools' parameters and in text files.
+ *
+ * @since 0.1.0
+ */
+import * as Encoding from "effect/Encoding"
+import * as Result from "effect/Result"
+import * as Prompt from "effect/unstable/ai/Prompt"
+import * as Response from "effect/unstable/ai/Response"
+
+/**
+ * What users, tools and the model itself have said, not the system messages; images and other files have no text here.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const ofPrompt = (input: Prompt.RawInput | undefined): string => {
+  const texts: Array<string> = []
+  for (const message of Prompt.make(input ?? []).content) {
+    if (message.role === "system") continue
+    for (const part of message.content) {
+      if (part.type === "text" || part.type === "reasoning") texts.push(part.text)
+      else if (part.type === "file") texts.push(ofFile(part))
+      else if (part.type === "tool-call") texts.push(ofValue(part.params))
+      else if (part.type === "tool-result") texts.push(ofValue(part.result))
+    }
+  }
+  return joined(texts)
+}
+
+/**
+ * Every string, number and name in a value, a line each: escapes of JSON hide none of it.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const ofValue = (value: unknown): string => {
+  const texts: Array<string> = []
+  const seen = new Set<object>()
+  const read = (value: unknown): void => {
+    if (typeof value === "string") return void texts.push(value)
+    if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") {
+      return void texts.push(String(value))
+    }
+    if (typeof value !== "object" || value === null || seen.has(value)) return
+    seen.add(value)
+    if (value instanceof Date) return void texts.push(value.toISOString())
+    if (Array.isArray(value)) return value.forEach(read)
+    for (const [name, field] of Object.entries(value)) {
+      texts.push(name)
+      read(field)
+    }
+  }
+  read(value)
+  return joined(texts)
+}
+
+/**
+ * Gathers the texts of an answer from its parts as they come.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const answerReader = () => {
+  let text = ""
+  let reasoning = ""
+  /** Of calls whose parameters have begun and that have not come yet. */
+  const open = new Map<string, string>()
+  const calls: Array<string> = []
+
+  return {
+    /** Whether a tool's parameters are only partly there. */
+    isInCall: () => open.size > 0,
+    /** Takes the part, and gives what it adds. */
+    add: (part: unknown): string => {
+      if (!Response.isPart(part)) return ""
+      switch (part.type) {
+        case "text":
+          text += part.text
+          return part.text
+        case "text-delta":
+          text += part.delta
+          return part.delta
+        case "reasoning":
+          reasoning += part.text
+          return part.text
+        case "reasoning-delta":
+          reasoning += part.delta
+          return part.delta
+        case "text-end":
+        case "reasoning-end":
+          return "\n"
+        case "tool-params-start":
+          open.set(part.id, "")
+          return ""
+        case "tool-params-delta":
+          open.set(part.id, (open.get(part.id) ?? "") + part.delta)
+          return ""
+        case "tool-call": {
+          open.delete(part.id)
+          const params = ofValue(part.params)
+          calls.push(params)
+          return `\n${params}\n`
+        }
+        default:
+          return ""
+      }
+    },
+    whole: (): string => joined([reasoning, text, ...calls, ...open.values()])
+  }
+}
+
+/**
+ * The texts in an answer that is JSON, without the escapes; nothing where it is none.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const ofJson = (json: string): string => {
+  try {
+    return ofValue(JSON.parse(json))
+  } catch {
+    return ""
+  }
+}
+
+const joined = (texts: ReadonlyArray<string>): string => texts.filter((text) => text.trim() !== "").join("\n")
+
+const ofFile = ({ data, mediaType }: Prompt.FilePart): string => {
+  if (!/^(text\/|application\/(json|xml|yaml|x-yaml|javascript)\b|.*\+(json|xml)\b)/.test(mediaType)) return ""
+  if (data instanceof Uint8Array) return new TextDecoder().decode(data)
+  const [, isBase64, encoded] = /^data:[^,]*?(;base64)?,(.*)$/s.exec(String(data)) ?? []
+  if (encoded !== undefined) return isBase64 === undefined ? unescaped(encoded) : ofBase64(encoded)
+  return typeof data === "string" ? ofBase64(data) : ""
+}
+
+const ofBase64 = (text: string): string => Result.getOrElse(Encoding.decodeBase64String(text), () => text)
+
+const unescaped = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
