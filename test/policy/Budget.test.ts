@@ -50,11 +50,13 @@ const within = (model: Layer.Layer<LanguageModel.LanguageModel>, given: Budget.O
   effect: Effect.Effect<A, E, LanguageModel.LanguageModel | BudgetStore.BudgetStore>
 ) => effect.pipe(Effect.provide(Budget.layer(model, given)), Effect.provide(BudgetStore.layerMemory))
 
-const failed = AiError.make({
-  module: "Test",
-  method: "test",
-  reason: new AiError.InternalProviderError({ description: "down" })
-})
+/** A new one each time: an error that came after content is marked as final, and stays so. */
+const failed = () =>
+  AiError.make({
+    module: "Test",
+    method: "test",
+    reason: new AiError.InternalProviderError({ description: "down" })
+  })
 
 const brokenStore = (more: Partial<BudgetStore.BudgetStore["Service"]> = {}) => {
   const fail = (operation: "balance" | "reserve" | "settle") => () =>
@@ -170,9 +172,9 @@ describe("Budget", () => {
     ]
   > = [
     ["more than the estimate", answer(9), generate, 9],
-    ["nothing, of a call that failed", answer(9, { fail: failed }), generate, 0],
+    ["nothing, of a call that failed", answer(9, { fail: failed() }), generate, 0],
     ["nothing, of an answer from a cache", answer(9, { info: { cacheStatus: "HIT" } }), generate, 0],
-    ["what came, of a stream that is cut", answer(9, { text: "abcdefgh", fail: failed }), streamed, 2],
+    ["what came, of a stream that is cut", answer(9, { text: "abcdefgh", fail: failed() }), streamed, 2],
     [
       "the estimate, of a model without a price",
       answer(9, { info: { provider: "test", model: "other" } }),
@@ -268,7 +270,37 @@ describe("Budget", () => {
       assert.isEmpty(calls)
     }).pipe(Effect.provide(BudgetStore.layerMemory)))
 
+  it.effect("has back what a stream's failed try reserved before the next one", () =>
+    Effect.gen(function*() {
+      let tries = 0
+      const model = fakeModel(Effect.suspend(() => ++tries < 3 ? Effect.fail(failed()) : Effect.succeed(answer(4))))
+      const retried = Budget.layer(model, options({ budgets: [all(5)] })).pipe(Retry.layer({ baseDelay: 0 }))
+      yield* streamed.pipe(Effect.provide(retried))
+      assert.strictEqual(tries, 3)
+      assert.deepInclude(yield* Budget.balance(all(5)), { spent: 4, reserved: 0 })
+    }).pipe(Effect.provide(BudgetStore.layerMemory)))
+
   describe("without its store", () => {
+    it.effect("gives back what earlier budgets reserved", () =>
+      Effect.gen(function*() {
+        const store = yield* BudgetStore.BudgetStore
+        const broken = Layer.succeed(BudgetStore.BudgetStore, {
+          ...store,
+          reserve: (account, amounts) =>
+            account.name.startsWith("second")
+              ? Effect.fail(
+                new BudgetStore.BudgetStoreError({ operation: "reserve", account: "second", cause: "down" })
+              )
+              : store.reserve(account, amounts)
+        })
+        const budgets = [{ ...all(10), name: "first" }, { ...all(10), name: "second" }]
+        const model = Budget.layer(fakeModel(Effect.succeed(answer(4))), options({ budgets }))
+        assert.isDefined(
+          Budget.storeErrorOf(yield* Effect.flip(generate.pipe(Effect.provide(model), Effect.provide(broken))))
+        )
+        assert.deepInclude(yield* Budget.balance({ ...all(10), name: "first" }), { spent: 0, reserved: 0 })
+      }).pipe(Effect.provide(BudgetStore.layerMemory)))
+
     it.effect("refuses the call with the store's failure in the error", () =>
       Effect.gen(function*() {
         const calls: Array<unknown> = []
@@ -379,7 +411,7 @@ describe("Budget", () => {
                       return answer(used, {
                         text: "x".repeat(4 * used),
                         delay,
-                        ...(end === "fails" ? { fail: failed } : {})
+                        ...(end === "fails" ? { fail: failed() } : {})
                       })
                     }))
                     const call = (isStream ? streamed : generate).pipe(

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -419,7 +419,7 @@ describe("Cost", () => {
           async (calls, rate) => {
             const price = { input: rate, output: rate * 3 }
             const exact = calls.reduce(
-              (sum, [input, output]) => sum + BigInt(Math.round((input * rate + output * rate * 3) * 1000)),
+              (sum, [input, output]) => sum + BigInt(Math.round((input * price.input + output * price.output) * 1000)),
               0n
             )
             const totals = await Effect.runPromise(

@@ -39,7 +39,7 @@ const finishOf = ({ info, metadata, usage: given }: Answer): Response.FinishPart
 })
 
 /** Calls are counted in `calls`. */
-export const fakeModel = (answer: Effect.Effect<Answer>, calls: Array<unknown> = []) =>
+export const fakeModel = (answer: Effect.Effect<Answer, AiError.AiError>, calls: Array<unknown> = []) =>
   Layer.effect(
     LanguageModel.LanguageModel,
     LanguageModel.make({
