@@ -161,7 +161,11 @@ export const problemOf = (
       const value = price[kind]
       if (value === undefined && kind !== "input" && kind !== "output") continue
       if (typeof value === "number" && value >= 0 && value <= dearest) continue
-      return { parameter: `pricing[${JSON.stringify(model)}].${kind}`, accepted: "an amount of dollars from 0", value }
+      return {
+        parameter: `pricing[${JSON.stringify(model)}].${kind}`,
+        accepted: "an amount of dollars from 0 to 1 billion",
+        value
+      }
     }
   }
   return undefined
@@ -169,8 +173,8 @@ export const problemOf = (
 
 const kinds = ["input", "output", "cacheRead", "cacheWrite", "reasoning", "request", "image"] as const
 
-/** More is a mistake, such as infinity. */
-const dearest = 1e6
+/** More is a mistake. */
+const dearest = 1e9
 
 /** A model's row when its provider is not known: only if all that have it agree. */
 const ofAnyProvider = (pricing: Pricing, model: string): Price | undefined => {

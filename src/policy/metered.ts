@@ -132,19 +132,16 @@ export const metered = <S>(model: LanguageModel.LanguageModel, settings: Setting
             const call = yield* callOf(watch)
             const opened = yield* meter.open(call, restore)
             const seen = makeSeen()
-            let isSettled = false
-            const settle = Effect.suspend(() => {
-              if (isSettled) return Effect.void
-              isSettled = true
-              return meter.settle(opened, billOf(seen, call, settings), call)
-            })
-            // The consumer may leave in the middle.
-            yield* Scope.addFinalizer(scope, settle)
-            return Effect.onExit(pull, (exit) => {
-              if (exit._tag === "Success") return Effect.sync(() => see(seen, exit.value))
-              noteFailure(seen, exit.cause, watch)
-              return settle
-            })
+            // Closed when the stream ends, fails, is interrupted or is left in the middle, and before it is tried again.
+            yield* Scope.addFinalizer(
+              scope,
+              Effect.suspend(() => meter.settle(opened, billOf(seen, call, settings), call))
+            )
+            return Effect.onExit(pull, (exit) =>
+              Effect.sync(() => {
+                if (exit._tag === "Success") see(seen, exit.value)
+                else noteFailure(seen, exit.cause, watch)
+              }))
           }))
       )
   }
