@@ -178,6 +178,31 @@ export const decodeResponse = (
   })
 
 /**
+ * Says how old an answer from the cache is; undefined if the model was asked for it, or if it has not ended yet.
+ *
+ * Takes a `generateText` / `generateObject` response, a list of parts, or a finish part itself. What shared the answer of a
+ * call that was under way is from the cache, too: nothing was paid for it.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const of = (
+  response:
+    | { readonly content: ReadonlyArray<Response.AnyPart> }
+    | ReadonlyArray<Response.AnyPart>
+    | Response.AnyPart
+): Cached | undefined => {
+  const parts: ReadonlyArray<Response.AnyPart> = "content" in response
+    ? response.content
+    : Array.isArray(response)
+    ? response
+    // A list that may be read-only is not taken out of the type by Array.isArray.
+    : [response as Response.AnyPart]
+  const finish = parts.findLast((part) => part.type === "finish")
+  return finish?.metadata.responseCache ?? undefined
+}
+
+/**
  * Seconds since the model gave the answer.
  *
  * @category accessors

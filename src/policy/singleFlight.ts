@@ -15,12 +15,16 @@ import * as Option from "effect/Option"
  * @since 0.1.0
  */
 export type Part<A> =
-  /** It runs, and says what the run brought. Without that, another takes over when it has left. */
-  | { readonly role: "leader"; readonly land: (landing: Landing<A>) => void }
+  | {
+    /** Others wait for a leader, and for one alone nobody does: it waited too long, or for what it cannot share. */
+    readonly role: "leader" | "alone"
+    /** Says what the run brought; the first time counts. A leader that leaves without has its place taken by another. */
+    readonly land: (landing: Landing<A>) => void
+    /** To be run when the caller is done, however that ended. */
+    readonly leave: Effect.Effect<void>
+  }
   /** It takes what the leader brought. */
   | { readonly role: "follower"; readonly value: A }
-  /** It runs for itself. */
-  | { readonly role: "alone" }
 
 /**
  * What a run brought: something for all, or nothing that another could use.
@@ -36,14 +40,14 @@ export type Landing<A> = { readonly shared: true; readonly value: A } | { readon
  */
 export interface Flights<A> {
   /**
-   * Takes part in the run of this key. Nothing can be interrupted but the wait, so that no leader is lost; `leave` is to be
-   * run when the caller is done, however it ended.
+   * Takes part in the run of this key, waiting for no longer than `wait`. To be run where nothing can be interrupted, so
+   * that each leader leaves; the wait is restored.
    */
   readonly join: (
     key: string,
     wait: Duration.Duration,
     restore: <B, E, R>(effect: Effect.Effect<B, E, R>) => Effect.Effect<B, E, R>
-  ) => Effect.Effect<{ readonly part: Part<A>; readonly leave: Effect.Effect<void> }>
+  ) => Effect.Effect<Part<A>>
 }
 
 /**
@@ -55,14 +59,12 @@ export interface Flights<A> {
 export const make = <A>(): Flights<A> => {
   const flights = new Map<string, Flight<A>>()
 
-  const lead = (key: string) => {
+  const lead = (key: string): Part<A> => {
     const flight = takeOff<A>()
     flights.set(key, flight)
     return {
-      part: {
-        role: "leader" as const,
-        land: (landing: Landing<A>) => flight.land(landing)
-      },
+      role: "leader",
+      land: flight.land,
       leave: Effect.sync(() => {
         flights.delete(key)
         flight.land("left")
@@ -70,37 +72,33 @@ export const make = <A>(): Flights<A> => {
     }
   }
 
+  const join = (
+    key: string,
+    deadline: number,
+    restore: Parameters<Flights<A>["join"]>[2]
+  ): Effect.Effect<Part<A>> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const flight = flights.get(key)
+      if (flight === undefined) return Effect.succeed(lead(key))
+      const landed = Effect.timeoutOption(Effect.promise(() => flight.landed), Math.max(0, deadline - now))
+      return Effect.flatMap(restore(landed), (landing): Effect.Effect<Part<A>> => {
+        if (Option.isNone(landing)) return Effect.succeed(alone)
+        if (landing.value === "left") return join(key, deadline, restore)
+        return Effect.succeed(landing.value.shared ? { role: "follower", value: landing.value.value } : alone)
+      })
+    })
+
   return {
-    join: (key, wait, restore) => {
-      const before = (deadline: number): ReturnType<Flights<A>["join"]> =>
-        Effect.suspend(() => {
-          const flight = flights.get(key)
-          if (flight === undefined) return Effect.succeed(lead(key))
-          return Effect.flatMap(Clock.currentTimeMillis, (now) =>
-            Effect.flatMap(
-              restore(Effect.timeoutOption(Effect.promise(() => flight.landed), Math.max(0, deadline - now))),
-              (landing) => {
-                if (Option.isNone(landing)) return alone
-                if (landing.value === "left") return before(deadline)
-                if (!landing.value.shared) return alone
-                return Effect.succeed({
-                  part: { role: "follower" as const, value: landing.value.value },
-                  leave: Effect.void
-                })
-              }
-            ))
-        })
-      return Duration.isZero(wait)
-        ? alone
-        : Effect.flatMap(Clock.currentTimeMillis, (now) => before(now + Duration.toMillis(wait)))
-    }
+    join: (key, wait, restore) =>
+      Duration.isZero(wait)
+        ? Effect.succeed(alone)
+        : Effect.flatMap(Clock.currentTimeMillis, (now) => join(key, now + Duration.toMillis(wait), restore))
   }
 }
 
 interface Flight<A> {
   /** A promise and nothing of Effect: a Worker goes on after it in the request that waits, not in the one that landed. */
   readonly landed: Promise<Landing<A> | "left">
-  /** The first landing counts. */
   readonly land: (landing: Landing<A> | "left") => void
 }
 
@@ -112,4 +110,4 @@ const takeOff = <A>(): Flight<A> => {
   return { landed, land }
 }
 
-const alone = Effect.succeed({ part: { role: "alone" as const }, leave: Effect.void })
+const alone = { role: "alone" as const, land: () => {}, leave: Effect.void }
