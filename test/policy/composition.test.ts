@@ -34,11 +34,13 @@ const finish: Response.FinishPartEncoded = {
   usage: { inputTokens: { total: 600_000, uncached: 600_000 }, outputTokens: { total: 400_000 } },
   response: undefined
 }
-const overloaded = AiError.make({
-  module: "Test",
-  method: "test",
-  reason: new AiError.InternalProviderError({ description: "overloaded" })
-})
+/** Another one each time: policies remember of an error that it is final. */
+const overloaded = () =>
+  AiError.make({
+    module: "Test",
+    method: "test",
+    reason: new AiError.InternalProviderError({ description: "overloaded" })
+  })
 
 const GetWeather = Tool.make("get_weather", {
   parameters: Schema.Struct({ city: Schema.String }),
@@ -53,13 +55,12 @@ type Behaviour = "answers" | "fails" | "breaks" | "hangs"
 
 /** A model that behaves as it is told, call by call, and answers from then on. */
 const upstream = (...behaviours: ReadonlyArray<Behaviour>) => {
-  const seen = { calls: 0, interrupted: 0, asked: Deferred.makeUnsafe<void>() }
-  const next = Effect.sync((): Behaviour => {
-    const behaviour = behaviours[seen.calls++] ?? "answers"
-    Deferred.doneUnsafe(seen.asked, Effect.void)
-    return behaviour
-  })
-  const hang = Effect.onInterrupt(Effect.never, () => Effect.sync(() => void seen.interrupted++))
+  const seen = { calls: 0, interrupted: 0, hangs: Deferred.makeUnsafe<void>() }
+  const next = Effect.sync((): Behaviour => behaviours[seen.calls++] ?? "answers")
+  const hang = Effect.onInterrupt(
+    Effect.andThen(Deferred.succeed(seen.hangs, undefined), Effect.never),
+    () => Effect.sync(() => void seen.interrupted++)
+  )
   const parts = (options: LanguageModel.ProviderOptions): Array<Response.PartEncoded> => [
     options.tools.length > 0
       ? { type: "tool-call", id: "1", name: "get_weather", params: { city: "Bern" }, providerExecuted: false }
@@ -75,17 +76,17 @@ const upstream = (...behaviours: ReadonlyArray<Behaviour>) => {
             ? Effect.succeed(parts(options))
             : behaviour === "hangs"
             ? hang
-            : Effect.fail(overloaded)),
+            : Effect.fail(overloaded())),
       streamText: () =>
         Stream.unwrap(Effect.map(next, (behaviour): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> => {
           if (behaviour === "hangs") return Stream.fromEffect(hang)
-          if (behaviour === "fails") return Stream.fail(overloaded)
+          if (behaviour === "fails") return Stream.fail(overloaded())
           const begun = Stream.make<Array<Response.StreamPartEncoded>>(
             { type: "text-start", id: "1" },
             { type: "text-delta", id: "1", delta: "Hel" }
           )
           return behaviour === "breaks"
-            ? Stream.concat(begun, Stream.fail(overloaded))
+            ? Stream.concat(begun, Stream.fail(overloaded()))
             : Stream.concat(
               begun,
               Stream.make({ type: "text-delta", id: "1", delta: "lo" }, { type: "text-end", id: "1" }, finish)
@@ -250,10 +251,11 @@ describe("policies around one another", () => {
         const exit = yield* Effect.exit(call)
         // What is checked whole before it is given has not been seen by anybody: another try is free to answer.
         const isMended = inner === "guardrails" && (has("retry") || has("fallback"))
-        assert.strictEqual(Exit.isSuccess(exit), isMended || (outer === "guardrails" && false), pair)
+        assert.strictEqual(Exit.isSuccess(exit), isMended, pair)
         if (!isMended && !isChecked) assert.strictEqual(seen.calls + ledger.spare.seen.calls, 1, pair)
         if (has("hooks")) assert.lengthOf(ledger.hooks.filter((name) => name === "error"), 1, pair)
-        if (has("cost") && !isMended) {
+        // Of what guardrails hold back nothing is known around them: costs are complete next to the model.
+        if (has("cost") && !isMended && inner !== "guardrails") {
           const { cost, requests } = yield* costs
           assert.strictEqual(requests, 1, pair)
           assert.isAbove(cost, 0, `${pair}: what came is paid`)
@@ -270,7 +272,7 @@ describe("policies around one another", () => {
           const { balance, call, ledger, seen } = yield* stack(outer, inner, method, "hangs")
           const what = each(method, pair)
           const fiber = yield* Effect.forkChild(call)
-          yield* Deferred.await(seen.asked)
+          yield* Deferred.await(seen.hangs)
           yield* Fiber.interrupt(fiber)
           assert.deepStrictEqual([seen.calls, seen.interrupted, ledger.spare.seen.calls], [1, 1, 0], what)
           assert.deepStrictEqual(ledger.hooks, has("hooks") ? ["interrupt"] : [], what)
