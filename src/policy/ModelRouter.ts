@@ -27,7 +27,7 @@
  *       }
  *     ],
  *     fallback: client.model({ model: "@cf/meta/llama-3.1-8b-instruct" }),
- *     toModel: (named) => client.model({ ...named, apiKey })
+ *     toModel: (model) => client.model({ model, apiKey })
  *   })
  *   return LanguageModel.generateText({ prompt: "What is Effect?" }).pipe(
  *     Effect.map((response) => ({ text: response.text, by: ModelRouter.routed(response) })),
@@ -60,7 +60,7 @@ import { stampPart, stampResponse } from "./stampFinish.ts"
 import type * as Weights from "./weighted.ts"
 
 export type { Pattern, RouteRequest } from "./modelPatterns.ts"
-export type { Model, ModelName, Named, Target } from "./routeTargets.ts"
+export type { Model, Named, Target } from "./routeTargets.ts"
 export type { Choice, Weighted } from "./weighted.ts"
 
 /**
@@ -83,8 +83,8 @@ export interface Options<R> {
   readonly routes: ReadonlyArray<Route<R>>
   /** For what no route matches; without it, that is an error that names the routes. */
   readonly fallback?: Targets.Target<R> | undefined
-  /** Makes a model of a name, such as `(named) => client.model({ ...named, apiKey })`; needed where a target is a name. */
-  readonly toModel?: ((name: Targets.ModelName) => Layer.Layer<LanguageModel.LanguageModel, never, R>) | undefined
+  /** Makes a model of a name, `openai/gpt-5`, such as `(model) => client.model({ model, apiKey })`; needed where a target is a name. */
+  readonly toModel?: ((name: string) => Layer.Layer<LanguageModel.LanguageModel, never, R>) | undefined
 }
 
 /**
@@ -96,8 +96,8 @@ export interface Options<R> {
 export interface Resolved {
   /** The name of the route, `fallback` for the fallback. */
   readonly route: string
-  /** Name by name, in the order of the weighted models; a model that is a layer has no name. */
-  readonly models: ReadonlyArray<Targets.ModelName | undefined>
+  /** The names in the order of the weighted models; a model that is a layer has none. */
+  readonly models: ReadonlyArray<string | undefined>
 }
 
 /**
@@ -172,7 +172,7 @@ export interface ModelRouter<R> {
 export type Requirements<O> =
   | (O extends { readonly routes: ReadonlyArray<{ readonly to: infer To }> } ? TargetRequirements<To> : never)
   | (O extends { readonly fallback: infer To } ? TargetRequirements<To> : never)
-  | (O extends { readonly toModel: (name: Targets.ModelName) => infer L } ? TargetRequirements<L> : never)
+  | (O extends { readonly toModel: (name: string) => infer L } ? TargetRequirements<L> : never)
 
 type TargetRequirements<To> = To extends Layer.Layer<infer _A, infer _E, infer R> ? R
   : To extends Weights.Weighted<infer Model> ? Model extends Layer.Layer<infer _A, infer _E, infer R> ? R : never

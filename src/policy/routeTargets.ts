@@ -15,7 +15,7 @@ import * as Weights from "./weighted.ts"
 /**
  * A model by its name: a provider for the name that was asked for, or a model for whatever was.
  *
- * With a provider alone, the name goes on as it was asked for, without the provider and its slash if it began so.
+ * Together they are a name as `client.model({ model })` takes it: `openai/gpt-5`, `@cf/...`.
  *
  * @category models
  * @since 0.1.0
@@ -23,17 +23,6 @@ import * as Weights from "./weighted.ts"
 export interface Named {
   readonly provider?: string | undefined
   readonly model?: string | undefined
-}
-
-/**
- * A model as `toModel` is given it.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ModelName {
-  readonly provider?: string | undefined
-  readonly model: string
 }
 
 /**
@@ -74,14 +63,14 @@ export const modelsOf = <R>(to: Target<R>): ReadonlyArray<Model<R>> =>
   isWeighted(to) ? to.choices.map(({ model }) => model) : [to]
 
 /**
- * The name of a model, for what was asked for.
+ * The name of a model, for what was asked for: `provider/model`, or a model alone where no provider is said.
  *
  * @category accessors
  * @since 0.1.0
  */
-export const nameOf = ({ model, provider }: Named, asked: string): ModelName => {
-  if (provider === undefined) return { model: model ?? asked }
-  return { provider, model: model ?? (asked.startsWith(`${provider}/`) ? asked.slice(provider.length + 1) : asked) }
+export const nameOf = ({ model, provider }: Named, asked: string): string => {
+  const name = model ?? asked
+  return provider === undefined || name.startsWith(`${provider}/`) ? name : `${provider}/${name}`
 }
 
 /**
@@ -114,7 +103,7 @@ export const choose = <R>(
 export const kept = <R>(
   scope: Scope.Scope,
   context: Context.Context<R>,
-  toModel: (name: ModelName) => Layer.Layer<LanguageModel.LanguageModel, never, R>
+  toModel: (name: string) => Layer.Layer<LanguageModel.LanguageModel, never, R>
 ): (model: Model<R>, asked: string) => Effect.Effect<LanguageModel.LanguageModel, never, Scope.Scope> => {
   const byLayer = new Map<unknown, ReturnType<typeof keep>>()
   const byName = new Map<string, ReturnType<typeof keep>>()
@@ -127,12 +116,11 @@ export const kept = <R>(
       return yield* known
     }
     const name = nameOf(model, asked)
-    const key = JSON.stringify([name.provider, name.model])
-    const known = byName.get(key)
+    const known = byName.get(name)
     if (known !== undefined) return yield* known
     const isKept = byName.size < mostNamed
     const made = build(toModel(name), isKept ? scope : yield* Effect.scope)
-    if (isKept) byName.set(key, made)
+    if (isKept) byName.set(name, made)
     return yield* made
   })
   return (model, asked) =>

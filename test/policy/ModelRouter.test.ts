@@ -169,17 +169,17 @@ describe("ModelRouter", () => {
       Effect.gen(function*() {
         assert.deepStrictEqual(yield* router.resolve("gpt-5"), {
           route: "openai",
-          models: [{ provider: "openai", model: "gpt-5" }]
+          models: ["openai/gpt-5"]
         })
         assert.deepStrictEqual(yield* router.resolve("openai/gpt-5"), {
           route: "openai/*",
-          models: [{ provider: "openai", model: "gpt-5" }]
+          models: ["openai/gpt-5"]
         })
         assert.deepStrictEqual(yield* router.resolve("fast"), {
           route: "fast",
-          models: [{ model: "groq/llama-3.3-70b-versatile" }]
+          models: ["groq/llama-3.3-70b-versatile"]
         })
-        assert.deepStrictEqual(yield* router.resolve("exp"), { route: "/^exp$/", models: [undefined, { model: "m" }] })
+        assert.deepStrictEqual(yield* router.resolve("exp"), { route: "/^exp$/", models: [undefined, "m"] })
       }))
 
     it.effect("fails with the routes that there are", () =>
@@ -328,12 +328,12 @@ describe("ModelRouter", () => {
 
     it.effect("of names are made by toModel, once for each name", () =>
       Effect.gen(function*() {
-        const made: Array<ModelRouter.ModelName> = []
+        const made: Array<string> = []
         const router = ModelRouter.make({
           routes: [{ pattern: "gpt-*", to: { provider: "openai" } }, { pattern: "fast", to: { model: "groq/llama" } }],
           toModel: (name) => {
             made.push(name)
-            return says(name.model).layer
+            return says(name).layer
           }
         })
         const call = LanguageModel.generateText({ prompt: "hi" })
@@ -341,12 +341,8 @@ describe("ModelRouter", () => {
           ["gpt-5", "gpt-4o", "gpt-5", "fast", "fast"],
           (name) => Effect.map(ModelRouter.withModel(call, name), (response) => response.text)
         ).pipe(Effect.provide(router.layer))
-        assert.deepStrictEqual(texts, ["gpt-5", "gpt-4o", "gpt-5", "groq/llama", "groq/llama"])
-        assert.deepStrictEqual(made, [
-          { provider: "openai", model: "gpt-5" },
-          { provider: "openai", model: "gpt-4o" },
-          { model: "groq/llama" }
-        ])
+        assert.deepStrictEqual(texts, ["openai/gpt-5", "openai/gpt-4o", "openai/gpt-5", "groq/llama", "groq/llama"])
+        assert.deepStrictEqual(made, ["openai/gpt-5", "openai/gpt-4o", "groq/llama"])
       }))
 
     it.effect("of more names than anybody uses are not kept, and closed after their call", () =>

@@ -148,7 +148,7 @@ describe("Tokens", () => {
       const { total, messages, tools: estimated } = Tokens.estimate("hi", { toolkit: tools })
       assert.approximately(estimated / o200k.encode(told).length, 1, 0.1)
       assert.strictEqual(total, messages + estimated)
-      assert.strictEqual(Tokens.estimate("hi", { toolkit: tools, family: "anthropic", count: () => 10 }).tools, 356)
+      assert.strictEqual(Tokens.estimate("hi", { toolkit: tools, family: "anthropic", count: () => 10 }).tools, 328)
       assert.strictEqual(Tokens.estimate("hi", { toolkit: Toolkit.empty, family: "anthropic" }).tools, 0)
     })
 
