@@ -191,7 +191,7 @@ export const layerRedis = (
     BudgetStore,
     Effect.map(Redis.Redis, (redis) => {
       const keyOf = ({ name, resetsAt }: Account) => `${options.prefix ?? defaultPrefix}${name}:${resetsAt}`
-      const run = redis.eval(script)
+      const run = redis.eval(makeScript())
       const ask = (operation: Operation, account: Account, amounts: readonly [number, number]) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) =>
           // A settlement that comes too late changes nothing.
@@ -308,18 +308,22 @@ const makeLocks = () => {
     })
 }
 
-/** Numbers go to Redis and back as texts: its own integers are exact, and Lua's numbers up to nine million dollars. */
-const script = Redis.script(
-  (key: string, operation: Operation, ttl: number, first: number, second: number) => [
-    key,
-    operation,
-    Math.ceil(ttl),
-    first,
-    second
-  ],
-  {
-    numberOfKeys: 1,
-    lua: `
+/**
+ * Made by who uses it, so that others do not carry it. Numbers go to Redis and back as texts: its own integers are exact, and
+ * Lua's numbers are up to nine million dollars.
+ */
+const makeScript = () =>
+  Redis.script(
+    (key: string, operation: Operation, ttl: number, first: number, second: number) => [
+      key,
+      operation,
+      Math.ceil(ttl),
+      first,
+      second
+    ],
+    {
+      numberOfKeys: 1,
+      lua: `
 local key, operation, ttl = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local found = redis.call('HMGET', key, 'spent', 'reserved')
 local spent, reserved = tonumber(found[1]) or 0, tonumber(found[2]) or 0
@@ -343,5 +347,5 @@ end
 if operation ~= 'balance' then redis.call('PEXPIRE', key, ttl) end
 return { granted, string.format('%.0f', spent), string.format('%.0f', reserved) }
 `
-  }
-).withReturnType<readonly [granted: number | string, spent: string, reserved: string]>()
+    }
+  ).withReturnType<readonly [granted: number | string, spent: string, reserved: string]>()

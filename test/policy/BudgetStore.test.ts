@@ -141,6 +141,9 @@ contract("KeyValueStore", () => BudgetStore.layerKeyValueStore().pipe(Layer.prov
 contract("Durable Object", () => BudgetStore.layerDurableObject(slowStorage()))
 contract("Redis", onRedis, isMissing)
 
+// What workerd gives is what is asked for.
+export const ofWorkerd = (state: DurableObjectState) => BudgetStore.layerDurableObject(state.storage)
+
 describe("BudgetStore", () => {
   it.effect("keeps nothing in a Durable Object of an account that has nothing", () =>
     Effect.gen(function*() {

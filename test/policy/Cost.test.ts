@@ -449,11 +449,11 @@ describe("Cost", () => {
     ))
 
   describe("a bundle", () => {
-    const modulesOf = (code: string) =>
+    const modulesOf = (code: string, external = /^(effect|@effect|alchemy|@distilled|node:|cloudflare:)/) =>
       Effect.promise(async () => {
         const bundle = await rolldown({
           input: "entry",
-          external: /^(effect|@effect|alchemy|@distilled|node:|cloudflare:)/,
+          external,
           logLevel: "silent",
           plugins: [{
             name: "entry",
@@ -481,6 +481,13 @@ describe("Cost", () => {
         assert.isEmpty(own.filter((module) => /Budget/.test(module)))
         const all = yield* modulesOf(`${cost} export { bundled } from "../../src/model/prices.ts"`)
         assert.include(all, "model/prices.ts")
+      }))
+
+    it.effect("with budgets in memory carries no other store", () =>
+      Effect.gen(function*() {
+        const modules = yield* modulesOf(`export { layerMemory } from "../../src/policy/BudgetStore.ts"`, /^node:/)
+        assert.include(modules, "policy/BudgetStore.ts")
+        assert.isEmpty(modules.filter((module) => /persistence|sql/i.test(module)))
       }))
 
     it.effect("without Cost and Budget carries nothing of them", () =>
