@@ -51,8 +51,7 @@ export default class Chat extends Cloudflare.Worker<Chat>()(
         ])
       }],
       fallback: {},
-      toModel: ({ model, provider }) =>
-        aiGateway.model({ model: provider === undefined ? model : `${provider}/${model}` })
+      toModel: (model) => aiGateway.model({ model })
     }).layer.pipe(
       Retry.layer({ attempts: 3 }),
       Cost.layer({ pricing: bundled, keys: ["user"] }),
@@ -104,7 +103,7 @@ export default class Chat extends Cloudflare.Worker<Chat>()(
         AiError: (error) => {
           const exceeded = Budget.exceededOf(error)
           return exceeded === undefined
-            ? HttpServerResponse.json({ error: error.message, retryable: error.isRetryable }, { status: 502 })
+            ? HttpServerResponse.json({ error: error.reason._tag, retryable: error.isRetryable }, { status: 502 })
             : HttpServerResponse.json({ error: exceeded.message }, { status: 402 })
         }
       }),

@@ -40,7 +40,6 @@
  * @since 0.1.0
  */
 import * as Arr from "effect/Array"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
@@ -55,11 +54,13 @@ import * as RequestOptions from "../client/RequestOptions.ts"
 import { type CallOptions, type Calls, fromCalls, type Watch } from "./aroundModel.ts"
 import { invalidOption } from "./finalErrors.ts"
 import * as Patterns from "./modelPatterns.ts"
+import { Current } from "./routedName.ts"
 import * as Targets from "./routeTargets.ts"
 import { stampPart, stampResponse } from "./stampFinish.ts"
 import type * as Weights from "./weighted.ts"
 
 export type { Pattern, RouteRequest } from "./modelPatterns.ts"
+export { Current } from "./routedName.ts"
 export type { Model, Named, Target } from "./routeTargets.ts"
 export type { Choice, Weighted } from "./weighted.ts"
 
@@ -177,16 +178,6 @@ export type Requirements<O> =
 type TargetRequirements<To> = To extends Layer.Layer<infer _A, infer _E, infer R> ? R
   : To extends Weights.Weighted<infer Model> ? Model extends Layer.Layer<infer _A, infer _E, infer R> ? R : never
   : never
-
-/**
- * The name that is asked for, set by {@link withModel}.
- *
- * @category services
- * @since 0.1.0
- */
-export const Current = Context.Reference<string | undefined>("effect-ai-gateway/ModelRouter", {
-  defaultValue: () => undefined
-})
 
 /**
  * A router over these routes.
@@ -374,8 +365,8 @@ const problemOf = ({ fallback, routes, toModel }: Options<unknown>): AiError.AiE
     if (toModel === undefined) {
       return invalid("toModel", `a function that makes models, since ${at} is a name`, toModel)
     }
-    if (named.provider === undefined && named.model === undefined || named.provider === "" || named.model === "") {
-      return invalid(at, "a layer, or a name with a provider, a model or both", named)
+    if (named.provider === "" || named.model === "") {
+      return invalid(at, "a layer, or a name whose provider and model are not empty", named)
     }
   }
   return undefined

@@ -10,6 +10,7 @@ import * as Prompt from "effect/unstable/ai/Prompt"
 import * as Tool from "effect/unstable/ai/Tool"
 import * as Parameters from "../model/Parameters.ts"
 import type { Watch } from "./aroundModel.ts"
+import * as RoutedName from "./routedName.ts"
 import { NotHashable, stableHash } from "./stableHash.ts"
 
 /**
@@ -39,12 +40,21 @@ export const cacheKey = (call: {
 }): Effect.Effect<string, NotHashable> =>
   Effect.gen(function*() {
     const parameters = yield* Parameters.Current
+    // The cache may stand around a router, and names lead to different models.
+    const routed = yield* RoutedName.Current
     const providerOptions = yield* Parameters.CurrentProviderOptions
     const asked = yield* Effect.try({
       try: () => askedOf(call.watch, call.tools),
       catch: (cause) => new NotHashable({ cause })
     })
-    return yield* stableHash({ ...asked, name: call.name, extra: call.extra, parameters, providerOptions })
+    return yield* stableHash({
+      ...asked,
+      name: call.name,
+      routed: routed ?? null,
+      extra: call.extra,
+      parameters,
+      providerOptions
+    })
   })
 
 const askedOf = ({ method, options }: Watch, tools: Tools) => ({

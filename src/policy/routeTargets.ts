@@ -13,7 +13,7 @@ import type { RouteRequest } from "./modelPatterns.ts"
 import * as Weights from "./weighted.ts"
 
 /**
- * A model by its name: a provider for the name that was asked for, or a model for whatever was.
+ * A model by its name: a provider for the name that was asked for, a model for whatever was, or with `{}` the one that was.
  *
  * Together they are a name as `client.model({ model })` takes it: `openai/gpt-5`, `@cf/...`.
  *

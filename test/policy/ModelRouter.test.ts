@@ -331,6 +331,8 @@ describe("ModelRouter", () => {
         const made: Array<string> = []
         const router = ModelRouter.make({
           routes: [{ pattern: "gpt-*", to: { provider: "openai" } }, { pattern: "fast", to: { model: "groq/llama" } }],
+          // As it was asked for.
+          fallback: {},
           toModel: (name) => {
             made.push(name)
             return says(name).layer
@@ -338,11 +340,14 @@ describe("ModelRouter", () => {
         })
         const call = LanguageModel.generateText({ prompt: "hi" })
         const texts = yield* Effect.forEach(
-          ["gpt-5", "gpt-4o", "gpt-5", "fast", "fast"],
+          ["gpt-5", "gpt-4o", "gpt-5", "fast", "fast", "@cf/meta/llama"],
           (name) => Effect.map(ModelRouter.withModel(call, name), (response) => response.text)
         ).pipe(Effect.provide(router.layer))
-        assert.deepStrictEqual(texts, ["openai/gpt-5", "openai/gpt-4o", "openai/gpt-5", "groq/llama", "groq/llama"])
-        assert.deepStrictEqual(made, ["openai/gpt-5", "openai/gpt-4o", "groq/llama"])
+        assert.deepStrictEqual(
+          texts,
+          ["openai/gpt-5", "openai/gpt-4o", "openai/gpt-5", "groq/llama", "groq/llama", "@cf/meta/llama"]
+        )
+        assert.deepStrictEqual(made, ["openai/gpt-5", "openai/gpt-4o", "groq/llama", "@cf/meta/llama"])
       }))
 
     it.effect("of more names than anybody uses are not kept, and closed after their call", () =>
@@ -480,7 +485,7 @@ describe("ModelRouter", () => {
       ),
       ["fallback.key", { routes: [], fallback: ModelRouter.weighted([{ weight: 1, model: a }], { key: "" }) }, /key/],
       ["toModel", { routes: [{ pattern: "a", to: { provider: "openai" } }] }, /routes\[0\]\.to is a name/],
-      ["fallback", { routes: [], fallback: {}, toModel: () => a }, /provider, a model or both/]
+      ["fallback", { routes: [], fallback: { provider: "" }, toModel: () => a }, /provider and model are not empty/]
     ]
     for (const [parameter, options, message] of cases) {
       it.effect(`fail every call with the name of the option: ${parameter} ${message.source}`, () =>

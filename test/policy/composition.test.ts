@@ -184,6 +184,23 @@ const pairs = names.flatMap((outer) => names.filter((inner) => inner !== outer).
 const each = (method: Method, pair: string) => `${method} through ${pair}`
 
 describe("policies around one another", () => {
+  it.effect("a cache around a router gives no model's answer for another's", () =>
+    Effect.gen(function*() {
+      const [a, b] = [upstream(), upstream()]
+      const router = ModelRouter.make({ routes: [{ pattern: "a", to: a.model }, { pattern: "b", to: b.model }] })
+      yield* Effect.gen(function*() {
+        for (const name of ["a", "b", "b", "a"]) {
+          assert.strictEqual(yield* ModelRouter.withModel(methods.generateText, name), "Hello")
+        }
+      }).pipe(
+        Effect.provide(router.layer.pipe(
+          ResponseCache.layer({ name: "all", ttl: "1 hour" }),
+          Layer.provide(Persistence.layerBackingMemory)
+        ))
+      )
+      assert.deepStrictEqual([a.seen.calls, b.seen.calls], [1, 1])
+    }))
+
   for (const [outer, inner] of pairs) {
     const pair = `${outer} around ${inner}`
     const has = (name: string) => outer === name || inner === name
