@@ -711,6 +711,15 @@ describe("Guardrails", () => {
       assert.strictEqual(Guardrails.flaggedIn(response)[0]?.category, "bad")
     }))
 
+  it("knows at compile time which categories its checks find", () => {
+    const options = { checks: [bombs, Guardrails.llamaGuard(modelOf().layer)] as const }
+    Guardrails.layer(modelOf().layer, { ...options, answer: { weapons: "Flag", privacy: "Ignore" } })
+    // @ts-expect-error no check finds it
+    Guardrails.layer(modelOf().layer, { ...options, answer: { cookies: "Flag" } })
+    // @ts-expect-error no action
+    Guardrails.layer(modelOf().layer, { ...options, answer: "Allow" })
+  })
+
   it.effect("refuses options out of their range, before any request", () =>
     Effect.gen(function*() {
       const options: ReadonlyArray<readonly [Guardrails.Options<ReadonlyArray<typeof bombs>>, string]> = [
