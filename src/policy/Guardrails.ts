@@ -39,6 +39,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import * as Prompt from "effect/unstable/ai/Prompt"
 import { type CallOptions, type Calls, fromCalls, type Watch } from "./aroundModel.ts"
 import * as CallTexts from "./callTexts.ts"
 import { invalidOption } from "./finalErrors.ts"
@@ -192,9 +193,9 @@ const guarded = (calls: Calls<never>, settings: Settings): LanguageModel.Languag
     run: (options: CallOptions) => Effect.Effect<A, unknown>
   ): Effect.Effect<A, unknown> =>
     Effect.gen(function*() {
-      const { look, prompt } = lookOf(method, options, settings)
+      const { checked, look, prompt } = lookOf(method, options, settings)
       const flagged = yield* look("prompt", prompt)
-      const response = yield* run(withChecks(options, look))
+      const response = yield* run(checked)
       const reader = CallTexts.answerReader()
       for (const part of response.content) reader.add(part)
       const object = method === "generateObject" ? CallTexts.ofJson(response.text) : ""
@@ -208,9 +209,9 @@ const guarded = (calls: Calls<never>, settings: Settings): LanguageModel.Languag
     generateObject: (options) => call("generateObject", options, calls.generateObject),
     streamText: (options) =>
       Stream.unwrap(Effect.gen(function*() {
-        const { look, prompt } = lookOf("streamText", options, settings)
+        const { checked, look, prompt } = lookOf("streamText", options, settings)
         const flagged = yield* look("prompt", prompt)
-        const stream = calls.streamText(withChecks(options, look))
+        const stream = calls.streamText(checked)
         return settings.answer === "Ignore"
           ? Stream.map(stream, (part) => stamp(part, flagged))
           : checkedStream(stream, look, flagged, typeof settings.stream === "object" ? settings.stream : undefined)
@@ -219,7 +220,9 @@ const guarded = (calls: Calls<never>, settings: Settings): LanguageModel.Languag
 }
 
 const lookOf = (method: Method, options: CallOptions, settings: Settings) => {
-  const prompt = CallTexts.ofPrompt(options.prompt)
+  // Messages that can be read only once are for the model too.
+  const messages = Prompt.make(options.prompt ?? [])
+  const prompt = CallTexts.ofPrompt(messages)
   const look: Look = Effect.fnUntraced(function*(phase, text) {
     const actions = settings[phase] ?? "Block"
     if (actions === "Ignore" || text.trim() === "") return []
@@ -260,7 +263,7 @@ const lookOf = (method: Method, options: CallOptions, settings: Settings) => {
     }
     return findings
   })
-  return { look, prompt }
+  return { look, prompt, checked: withChecks({ ...options, prompt: messages }, look) }
 }
 
 const actionOf = (actions: Exclude<Actions<string>, "Ignore">, category: string): Action =>

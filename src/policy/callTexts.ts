@@ -5,7 +5,7 @@
  */
 import * as Encoding from "effect/Encoding"
 import * as Result from "effect/Result"
-import * as Prompt from "effect/unstable/ai/Prompt"
+import type * as Prompt from "effect/unstable/ai/Prompt"
 import * as Response from "effect/unstable/ai/Response"
 
 /**
@@ -14,9 +14,9 @@ import * as Response from "effect/unstable/ai/Response"
  * @category getters
  * @since 0.1.0
  */
-export const ofPrompt = (input: Prompt.RawInput | undefined): string => {
+export const ofPrompt = (prompt: Prompt.Prompt): string => {
   const texts: Array<string> = []
-  for (const message of Prompt.make(input ?? []).content) {
+  for (const message of prompt.content) {
     if (message.role === "system") continue
     for (const part of message.content) {
       if (part.type === "text" || part.type === "reasoning") texts.push(part.text)
@@ -73,40 +73,55 @@ export const answerReader = () => {
     isInCall: () => open.size > 0,
     /** Takes the part, and gives what it adds. */
     add: (part: unknown): string => {
-      if (!Response.isPart(part)) return ""
+      const added = addedBy(part)
+      if (!Response.isPart(part)) return added
       switch (part.type) {
         case "text":
-          text += part.text
-          return part.text
         case "text-delta":
-          text += part.delta
-          return part.delta
+          text += added
+          break
         case "reasoning":
-          reasoning += part.text
-          return part.text
         case "reasoning-delta":
-          reasoning += part.delta
-          return part.delta
-        case "text-end":
-        case "reasoning-end":
-          return "\n"
+          reasoning += added
+          break
         case "tool-params-start":
           open.set(part.id, "")
-          return ""
+          break
         case "tool-params-delta":
           open.set(part.id, (open.get(part.id) ?? "") + part.delta)
-          return ""
-        case "tool-call": {
+          break
+        case "tool-call":
           open.delete(part.id)
-          const params = ofValue(part.params)
-          calls.push(params)
-          return `\n${params}\n`
-        }
-        default:
-          return ""
+          calls.push(added.trim())
       }
+      return added
     },
     whole: (): string => joined([reasoning, text, ...calls, ...open.values()])
+  }
+}
+
+/**
+ * What a part of an answer adds to its texts; parameters of tools as a whole, and not while they come.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const addedBy = (part: unknown): string => {
+  if (!Response.isPart(part)) return ""
+  switch (part.type) {
+    case "text":
+    case "reasoning":
+      return part.text
+    case "text-delta":
+    case "reasoning-delta":
+      return part.delta
+    case "text-end":
+    case "reasoning-end":
+      return "\n"
+    case "tool-call":
+      return `\n${ofValue(part.params)}\n`
+    default:
+      return ""
   }
 }
 

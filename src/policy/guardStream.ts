@@ -72,7 +72,7 @@ export const checkedStream = (
         fresh = ""
       }
       const take = Effect.fnUntraced(function*(part: unknown, out: Array<unknown>) {
-        const added = CallTexts.answerReader().add(part)
+        const added = CallTexts.addedBy(part)
         const isFull = fresh.length >= window && !reader.isInCall() && held.length > 0
         // A window that ends inside a word would find words in it that are none; scripts without spaces have no other place.
         if (isFull && (fresh.length >= 2 * window || !endsInWord.test(fresh) || !beginsInWord.test(added))) {

@@ -176,6 +176,16 @@ describe("Guardrails", () => {
         assert.strictEqual(asked.times, 1)
       }))
 
+    it.effect("reaches the model also where it can be read only once", () =>
+      Effect.gen(function*() {
+        const stub = StubTransport.make({ body: "{\"response\":\"hello\"}" })
+        const messages = function*(): Generator<Prompt.MessageEncoded> {
+          yield { role: "user", content: "a question" }
+        }
+        yield* Effect.provide(generate(messages()), Guardrails.layer(gatewayLayer(stub), { checks: [bombs] }))
+        assert.include(JSON.stringify(stub.sent), "a question")
+      }))
+
     it.effect("is not sent to another model when it is blocked", () =>
       Effect.gen(function*() {
         const [first, second] = [modelOf(), modelOf()]
@@ -315,6 +325,28 @@ describe("Guardrails", () => {
         assert.deepStrictEqual(sent, ["a balm", "a balm"])
       }))
 
+    it.effect("gives a call in windows before its handler has ended", () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const { layer } = modelOf({
+          stream: Stream.fromIterable([toolCall("a balm"), { ...finish, reason: "tool-calls" }])
+        })
+        const types: Array<string> = []
+        yield* streamedWithTools.pipe(
+          Stream.runForEach((part) =>
+            Effect.suspend(() => {
+              types.push(part.type)
+              return part.type === "tool-call" ? Deferred.succeed(gate, undefined) : Effect.void
+            })
+          ),
+          Effect.provide([
+            Guardrails.layer(layer, { checks: [bombs], stream: { window: 100, overlap: 10 } }),
+            kit.toLayer({ send: () => Effect.as(Deferred.await(gate), "sent") })
+          ])
+        )
+        assert.deepStrictEqual(types, ["tool-call", "tool-result", "finish"])
+      }))
+
     it.effect("checks parameters also where nobody resolves the call, and before their deltas are given", () =>
       Effect.gen(function*() {
         const json = JSON.stringify({ to: "ann", body: { text: "a \\u0062omb" } }).replace("\\\\", "\\")
@@ -383,7 +415,8 @@ describe("Guardrails", () => {
             Stream.fromIterable(deltas("one two three ", "four five six ", "seven pipe").slice(0, 4)),
             Stream.concat(
               Stream.drain(Stream.fromEffect(Deferred.await(gate))),
-              Stream.fromIterable(deltas(" bomb and more words ", "eight nine ten").slice(1))
+              // As from a network each part comes by itself.
+              Stream.rechunk(Stream.fromIterable(deltas(" bomb and more words ", "eight nine ten").slice(1)), 1)
             )
           )
         })
@@ -404,6 +437,23 @@ describe("Guardrails", () => {
         const error = yield* Fiber.join(fiber)
         assert.strictEqual(Guardrails.findingsOf(error)?.[0]?.category, "weapons")
         assert.notInclude(parts.join(""), "bomb")
+      }))
+
+    it.effect("keeps the finish part of a stream whose finding is longer than the overlap", () =>
+      Effect.gen(function*() {
+        const { layer } = modelOf({
+          stream: Stream.rechunk(Stream.fromIterable(deltas("a pipe ", "bomb ", "and ", "more")), 1)
+        })
+        const outcome = yield* Effect.provide(
+          seen(streamed()),
+          Guardrails.layer(layer, {
+            checks: [Guardrails.rules({ weapons: ["pipe bomb"] })],
+            stream: { window: 1, overlap: 0 }
+          })
+        )
+        assert.strictEqual(Guardrails.findingsOf(outcome.error)?.[0]?.category, "weapons")
+        assert.include(outcome.text, "bomb")
+        assert.isFalse(outcome.parts.some(({ type }) => type === "finish"))
       }))
 
     it.effect("never ends a stream well that says what is blocked, and gives all others unchanged", () =>
@@ -660,6 +710,15 @@ describe("Guardrails", () => {
       )
       assert.strictEqual(Guardrails.flaggedIn(response)[0]?.category, "bad")
     }))
+
+  it("knows at compile time which categories its checks find", () => {
+    const options = { checks: [bombs, Guardrails.llamaGuard(modelOf().layer)] as const }
+    Guardrails.layer(modelOf().layer, { ...options, answer: { weapons: "Flag", privacy: "Ignore" } })
+    // @ts-expect-error no check finds it
+    Guardrails.layer(modelOf().layer, { ...options, answer: { cookies: "Flag" } })
+    // @ts-expect-error no action
+    Guardrails.layer(modelOf().layer, { ...options, answer: "Allow" })
+  })
 
   it.effect("refuses options out of their range, before any request", () =>
     Effect.gen(function*() {

@@ -14,9 +14,13 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type * as Prompt from "effect/unstable/ai/Prompt"
 import type * as Response from "effect/unstable/ai/Response"
 import * as Tool from "effect/unstable/ai/Tool"
 import * as Toolkit from "effect/unstable/ai/Toolkit"
+import * as HttpClient from "effect/unstable/http/HttpClient"
+import * as HttpClientResponse from "effect/unstable/http/HttpClientResponse"
+import * as Otlp from "effect/unstable/observability/Otlp"
 import * as FastCheck from "fast-check"
 import * as ResponseInfo from "../../src/client/ResponseInfo.ts"
 import { isFinal } from "../../src/policy/finalErrors.ts"
@@ -41,11 +45,14 @@ const content: ReadonlyArray<Response.StreamPartEncoded> = [
   { type: "text-end", id: "1" }
 ]
 const whole = [...content, finish]
-const failure = AiError.make({
-  module: "Test",
-  method: "test",
-  reason: new AiError.StructuredOutputError({ description: "not a secret answer", responseText: "a secret answer" })
-})
+/** A new one where it may be retried: that an error is final is known of the error itself. */
+const makeFailure = () =>
+  AiError.make({
+    module: "Test",
+    method: "test",
+    reason: new AiError.StructuredOutputError({ description: "not a secret answer", responseText: "a secret answer" })
+  })
+const failure = makeFailure()
 
 interface Behaviour {
   readonly generate?: Effect.Effect<Array<Response.PartEncoded>, AiError.AiError>
@@ -306,6 +313,21 @@ describe("Hooks", () => {
       yield* Effect.all(calls, { discard: true })
     }))
 
+  it.effect("leaves the model a prompt that can be read only once", () =>
+    Effect.gen(function*() {
+      const stub = StubTransport.make({ body: fixture("native-text.json") })
+      const messages = function*(): Generator<Prompt.MessageEncoded> {
+        yield { role: "user", content: "a question" }
+      }
+      const { eventOf, hooks } = recorder()
+      yield* Effect.provide(
+        LanguageModel.generateText({ prompt: messages() }),
+        Hooks.layer(gatewayLayer(stub), { ...hooks, content: true, wait: true })
+      )
+      assert.include(JSON.stringify(stub.sent), "a question")
+      assert.isUndefined(eventOf("onRequest").prompt)
+    }))
+
   it.effect("goes on without waiting for hooks, whatever they fail with", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()
@@ -496,6 +518,92 @@ describe("Hooks", () => {
       }).pipe(Layer.provide(Layer.succeed(Sink, { name: "built" })))
       yield* generate.pipe(Effect.provideService(Setting, "of the call"), Effect.provide(model))
       assert.deepStrictEqual(seen, ["built", "none"])
+    }))
+
+  it.effect("sees one call with retries inside, and each try with retries around", () =>
+    Effect.gen(function*() {
+      const flaky = () => {
+        let tries = 0
+        return modelOf({
+          generate: Effect.suspend(() =>
+            tries++ === 0
+              ? Effect.fail(makeFailure())
+              : Effect.succeed<Array<Response.PartEncoded>>([{ type: "text", text: "x" }, finish])
+          )
+        })
+      }
+      const retry = Retry.layer({ baseDelay: 0, jitter: false })
+      const inside = recorder()
+      yield* Effect.provide(generate, flaky().pipe(retry, Hooks.layer(inside.hooks)))
+      assert.deepStrictEqual(inside.names(), ["onRequest", "onResponse"])
+      const around = recorder()
+      yield* Effect.provide(generate, flaky().pipe(Hooks.layer(around.hooks), retry))
+      assert.deepStrictEqual(around.names(), ["onRequest", "onError", "onRequest", "onResponse"])
+    }))
+
+  it.effect("runs no more hooks at once than asked for", () =>
+    Effect.gen(function*() {
+      for (const concurrency of [1, 3]) {
+        let [running, most] = [0, 0]
+        const hook = () =>
+          Effect.gen(function*() {
+            most = Math.max(most, ++running)
+            yield* settle
+            running--
+          })
+        yield* Effect.provide(
+          Effect.all(Array.from({ length: 6 }, () => generate), { concurrency: "unbounded" }),
+          Hooks.layer(modelOf(), { onRequest: hook, concurrency })
+        )
+        assert.strictEqual(most, concurrency)
+      }
+    }))
+
+  it.effect("gives a model that a hook asks nothing of the call, nor the call anything of the hook", () =>
+    Effect.gen(function*() {
+      let tries = 0
+      const flaky = modelOf({
+        generate: Effect.suspend(() =>
+          tries++ === 0
+            ? Effect.fail(makeFailure())
+            : Effect.succeed<Array<Response.PartEncoded>>([{ type: "text", text: "x" }, finish])
+        )
+      })
+      const asking = Stream.runDrain(streamed).pipe(Effect.provide(Retry.layer(modelOf())))
+      const response = yield* generate.pipe(
+        Retry.withRetry({ baseDelay: 0, jitter: false }),
+        Effect.provide(Hooks.layer(flaky, { wait: true, onRequest: () => asking }))
+      )
+      assert.strictEqual(response.text, "x", "what the hook's model has given is not the call's content")
+    }))
+
+  it.live("writes logs with the trace of the call, through Effect's OTLP exporter", () =>
+    Effect.gen(function*() {
+      const exported: Array<readonly [path: string, body: string]> = []
+      const client = HttpClient.make((request, url) =>
+        Effect.sync(() => {
+          const body = request.body._tag === "Uint8Array" ? new TextDecoder().decode(request.body.body) : ""
+          exported.push([url.pathname, body])
+          return HttpClientResponse.fromWeb(request, new globalThis.Response(null, { status: 200 }))
+        })
+      )
+      yield* generate.pipe(
+        Effect.withSpan("chat"),
+        Effect.provide(Hooks.layer(modelOf(), {
+          onResponse: ({ logId, model }) => Effect.annotateLogs(Effect.logInfo("answered"), { logId, model })
+        })),
+        Effect.provide(
+          Otlp.layerJson({ baseUrl: "http://collector", resource: { serviceName: "chat" } }).pipe(
+            Layer.provide(Layer.succeed(HttpClient.HttpClient, client))
+          )
+        )
+      )
+      const bodyOf = (path: string) => exported.filter(([to]) => to === path).map(([, body]) => body).join("")
+      const trace = /"traceId":"(\w+)"/.exec(bodyOf("/v1/traces"))?.[1]
+      assert.isDefined(trace)
+      assert.include(bodyOf("/v1/logs"), trace)
+      assert.include(bodyOf("/v1/logs"), "log-1")
+      assert.notInclude(bodyOf("/v1/logs"), "secret")
     }))
 
   it.effect("passes interruption on", () =>

@@ -141,6 +141,26 @@ describe("RateLimit", () => {
       assert.isFalse(yield* passed({ key: "u", limit: 1, window: "1 second" }))
     }).pipe(Effect.provide(RateLimit.layerKeyValueStore().pipe(Layer.provideMerge(KeyValueStore.layerMemory)))))
 
+  it.effect("holds while many come at once, also where the key-value store takes its time", () =>
+    Effect.gen(function*() {
+      const store = yield* KeyValueStore.KeyValueStore
+      const slow: KeyValueStore.KeyValueStore = {
+        ...store,
+        get: (key) => Effect.andThen(Effect.yieldNow, store.get(key)),
+        set: (key, value) => Effect.andThen(Effect.yieldNow, store.set(key, value))
+      }
+      const all = yield* Effect.forEach(
+        Array.from({ length: 30 }, (_, i) => i),
+        () => passed({ key: "u", limit: 10, window: "1 minute" }),
+        { concurrency: "unbounded" }
+      ).pipe(
+        Effect.provide(
+          RateLimit.layerKeyValueStore().pipe(Layer.provide(Layer.succeed(KeyValueStore.KeyValueStore, slow)))
+        )
+      )
+      assert.strictEqual(all.filter((_) => _).length, 10)
+    }).pipe(Effect.provide(KeyValueStore.layerMemory)))
+
   describe("in Effect's own limiter", () => {
     it.effect("lets at most twice the limit through in any window, by its token bucket", () =>
       bounded(() => Layer.fresh(effectLimiter), "sliding", 2))
