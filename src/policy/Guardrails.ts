@@ -44,8 +44,9 @@ import { type CallOptions, type Calls, fromCalls, type Watch } from "./aroundMod
 import * as CallTexts from "./callTexts.ts"
 import { invalidOption } from "./finalErrors.ts"
 import type { Any, Check, Input } from "./guardChecks.ts"
-import { type Action, blocked, type Finding, ModerationFailed, stamp, stampAll } from "./guardFindings.ts"
+import { type Action, blocked, type Finding, ModerationFailed, report } from "./guardFindings.ts"
 import { checkedStream, type Look, type Windows } from "./guardStream.ts"
+import { stampPart, stampResponse } from "./stampFinish.ts"
 
 export {
   type Any,
@@ -201,7 +202,7 @@ const guarded = (calls: Calls<never>, settings: Settings): LanguageModel.Languag
       const object = method === "generateObject" ? CallTexts.ofJson(response.text) : ""
       const found = yield* look("answer", [reader.whole(), object].filter((text) => text !== "").join("\n"))
       const all = [...flagged, ...found]
-      return all.length === 0 ? response : stampAll(response, all)
+      return all.length === 0 ? response : stampResponse(response, report(all))
     })
 
   return fromCalls({
@@ -213,7 +214,7 @@ const guarded = (calls: Calls<never>, settings: Settings): LanguageModel.Languag
         const flagged = yield* look("prompt", prompt)
         const stream = calls.streamText(checked)
         return settings.answer === "Ignore"
-          ? Stream.map(stream, (part) => stamp(part, flagged))
+          ? Stream.map(stream, (part) => stampPart(part, report(flagged)))
           : checkedStream(stream, look, flagged, typeof settings.stream === "object" ? settings.stream : undefined)
       }))
   })

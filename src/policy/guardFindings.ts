@@ -5,7 +5,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as AiError from "effect/unstable/ai/AiError"
-import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import type * as Response from "effect/unstable/ai/Response"
 import { markFinal } from "./finalErrors.ts"
 
@@ -158,30 +157,10 @@ export const isFinish = (part: unknown): part is Response.FinishPart =>
   typeof part === "object" && part !== null && "type" in part && part.type === "finish"
 
 /**
- * The part, and if it is the finish part with what was flagged.
+ * What a finish part says of findings.
  *
- * @category combinators
+ * @category encoding
  * @since 0.1.0
  */
-export const stamp = <A>(part: A, findings: ReadonlyArray<Finding>): A =>
-  isFinish(part) && findings.length > 0
-    ? { ...part, metadata: { ...part.metadata, guardrails: { findings: [...findings] } } }
-    : part
-
-/**
- * The response, with what was flagged in its finish part.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const stampAll = <A extends LanguageModel.GenerateTextResponse<{}>>(
-  response: A,
-  findings: ReadonlyArray<Finding>
-): A => {
-  const content = response.content.map((part) => stamp(part, findings))
-  const stamped = response instanceof LanguageModel.GenerateObjectResponse
-    ? new LanguageModel.GenerateObjectResponse(response.value, content)
-    : new LanguageModel.GenerateTextResponse(content)
-  // A response is one of these two.
-  return stamped as LanguageModel.GenerateTextResponse<{}> as A
-}
+export const report = (findings: ReadonlyArray<Finding>) => (): Response.FinishPartMetadata =>
+  findings.length === 0 ? {} : { guardrails: { findings: [...findings] } }

@@ -10,7 +10,8 @@ import * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import type * as AiError from "effect/unstable/ai/AiError"
 import * as CallTexts from "./callTexts.ts"
-import { type Finding, isFinish, stamp } from "./guardFindings.ts"
+import { type Finding, isFinish, report } from "./guardFindings.ts"
+import { stampPart } from "./stampFinish.ts"
 
 /**
  * How streams are checked in windows.
@@ -88,7 +89,7 @@ export const checkedStream = (
         }
         if (!isFinish(part)) return
         yield* check(reader.whole())
-        held = held.map((part) => stamp(part, flagged))
+        held = held.map((part) => stampPart(part, report(flagged)))
         release(out)
       })
       return Effect.suspend((): Pull.Pull<Arr.NonEmptyReadonlyArray<unknown>, unknown, void> => {

@@ -4,9 +4,11 @@ import { Sse } from "effect-ai-gateway"
 import { providers } from "effect-ai-gateway/providers"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as HttpBody from "effect/unstable/http/HttpBody"
 import * as HttpClient from "effect/unstable/http/HttpClient"
+import * as HttpClientResponse from "effect/unstable/http/HttpClientResponse"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { chromium } from "playwright-core"
@@ -35,8 +37,19 @@ const chat = (body: unknown, user = "198.51.100.1") =>
       body: HttpBody.jsonUnsafe(body)
     }))
 
-const json = (response: { readonly json: Effect.Effect<unknown, unknown> }) =>
-  Effect.map(Effect.orDie(response.json), (body) => body as Record<string, any>)
+const Answer = Schema.Struct({
+  text: Schema.String,
+  model: Schema.String,
+  cached: Schema.Boolean,
+  usage: Schema.Struct({ input: Schema.Number, output: Schema.Number })
+})
+const answerOf = HttpClientResponse.schemaBodyJson(Answer)
+const Costs = Schema.Struct({
+  byKey: Schema.Record(
+    Schema.String,
+    Schema.Record(Schema.String, Schema.Struct({ cost: Schema.Number, requests: Schema.Number }))
+  )
+})
 
 describe("examples/full on workerd, under alchemy dev, without an account", () => {
   test(
@@ -51,33 +64,37 @@ describe("examples/full on workerd, under alchemy dev, without an account", () =
     "answers with the first of two models, and the same question from Workers KV, for nothing",
     Effect.gen(function*() {
       const first = yield* chat({ prompt: "Who answers this?" })
-      assert.strictEqual(first.status, 200, JSON.stringify(yield* json(first)))
+      assert.strictEqual(first.status, 200)
       assert.strictEqual(first.headers["ratelimit-limit"], "50")
-      const answer = yield* json(first)
-      assert.include(answer["text"], "Who answers this?")
+      const answer = yield* answerOf(first)
+      assert.include(answer.text, "Who answers this?")
       assert.deepInclude(answer, { model: "anthropic/claude-sonnet-4-6", cached: false })
-      assert.isAbove(answer["usage"].output, 0)
-      const again = yield* json(yield* chat({ prompt: "Who answers this?" }))
-      assert.deepInclude(again, { text: answer["text"], cached: true })
+      assert.isAbove(answer.usage.output, 0)
+      const again = yield* answerOf(yield* chat({ prompt: "Who answers this?" }))
+      assert.deepInclude(again, { text: answer.text, cached: true })
 
       const { url } = yield* outputs
-      const costs = yield* json(yield* HttpClient.get(new URL("/costs", url)))
-      assert.isAbove(costs["byKey"].user["198.51.100.1"].cost, 0)
-      assert.strictEqual(costs["byKey"].user["198.51.100.1"].requests, 1)
+      const costs = yield* Effect.flatMap(
+        HttpClient.get(new URL("/costs", url)),
+        HttpClientResponse.schemaBodyJson(Costs)
+      )
+      const spent = costs.byKey["user"]?.["198.51.100.1"]
+      assert.isAbove(spent?.cost ?? 0, 0)
+      assert.strictEqual(spent?.requests, 1)
     })
   )
 
   test(
     "asks another model where the list allows it, and says what it allows where not",
     Effect.gen(function*() {
-      const mini = yield* json(yield* chat({ prompt: "Hello", model: "openai/gpt-4o-mini" }))
-      assert.strictEqual(mini["model"], "openai/gpt-4o-mini")
+      const mini = yield* answerOf(yield* chat({ prompt: "Hello", model: "openai/gpt-4o-mini" }))
+      assert.strictEqual(mini.model, "openai/gpt-4o-mini")
       // Not the answer of another model to the same prompt.
-      const llama = yield* json(yield* chat({ prompt: "Hello", model: "@cf/meta/llama-3.1-8b-instruct" }))
+      const llama = yield* answerOf(yield* chat({ prompt: "Hello", model: "@cf/meta/llama-3.1-8b-instruct" }))
       assert.deepInclude(llama, { model: "workers-ai/@cf/meta/llama-3.1-8b-instruct", cached: false })
       const refused = yield* chat({ prompt: "Hello", model: "openai/o1-pro" })
       assert.strictEqual(refused.status, 400)
-      assert.include((yield* json(refused))["error"], "anthropic/claude-*")
+      assert.include(yield* refused.text, "anthropic/claude-*")
       assert.strictEqual((yield* chat({ prompt: "" })).status, 400)
     })
   )
