@@ -21,6 +21,7 @@ const policies = [
   "Budget",
   "BudgetStore",
   "ResponseCache",
+  "DurableObjectStorage",
   "WorkersKv",
   "CacheApi",
   "Hooks",

@@ -48,12 +48,14 @@ const bundle = (worker: string) =>
 export const start = (
   worker: string,
   gateway: Gateway,
-  bindings: Options["bindings"] = [AiBinding.remote("AI")]
+  bindings: Options["bindings"] = [AiBinding.remote("AI")],
+  durableObjectNamespaces: NonNullable<Options["durableObjectNamespaces"]> = []
 ): Effect.Effect<URL, never, Scope.Scope> =>
   Effect.flatMap(bundle(worker), (content) =>
     run(gateway, {
       name: path.parse(worker).name,
       bindings,
+      durableObjectNamespaces,
       modules: [{ name: "main.js", type: "ESModule", content }]
     }))
 
