@@ -42,6 +42,9 @@ export const layer = (store: string): Layer.Layer<WriterThread, never, CacheData
 
 const most = 20_000
 
+/** Milliseconds; whoever asks for what is written does not wait for it. */
+const gathering = 4
+
 const make = (store: string) =>
   Effect.gen(function*() {
     const run = Effect.runForkWith(yield* Effect.context<never>())
@@ -63,17 +66,20 @@ const make = (store: string) =>
     let waiting = nothing()
     const counts = together()
     let size = 0
-    /** Given to the thread and not yet answered, in their order. */
-    const given: Array<Waiting & { readonly size: number }> = []
+    /** Given to the thread and not yet answered. */
+    let writing: (Waiting & { readonly size: number }) | undefined
+    /** What waits goes as soon as the thread is free. */
+    let isDue = false
     let isGone = false
 
     const give = () => {
-      // What comes while the thread writes goes together when it is done: many entries cost little more than one.
-      if (size === 0 || given.length > 0) return
+      isDue = size > 0
+      if (size === 0 || writing !== undefined) return
+      isDue = false
       const { cache, done, logs } = waiting
       const taken = counts.take()
       if (isGone) run(lostAll(size))
-      else given.push({ ...waiting, size })
+      else writing = { ...waiting, size }
       waiting = nothing()
       size = 0
       if (isGone) return done.forEach((_) => _())
@@ -81,14 +87,16 @@ const make = (store: string) =>
       worker.postMessage({ cache, counts: taken, logs } satisfies Batch)
     }
     const settle = () => {
-      for (const done of given.shift()?.done ?? []) done()
-      give()
-      if (given.length === 0) worker.unref()
+      const written = writing?.done ?? []
+      writing = undefined
+      for (const done of written) done()
+      if (isDue) give()
+      if (writing === undefined) worker.unref()
     }
     const added = (done: (() => void) | undefined) => {
       if (done !== undefined) waiting.done.push(done)
-      // What comes in one turn of the event loop goes together.
-      if (size++ === 0) setImmediate(give)
+      // What comes within a few milliseconds goes together: waking the thread for each costs more than what it writes.
+      if (size++ === 0) setTimeout(give, gathering)
     }
     worker.unref()
     let foreigners = 0
@@ -101,14 +109,14 @@ const make = (store: string) =>
     worker.on("error", (cause) => {
       isGone = true
       run(Effect.logError(`The local gateway can write no more logs, answers and counts: ${String(cause)}`))
-      while (given.length > 0) settle()
+      if (writing !== undefined) settle()
     })
 
     const flush = Effect.suspend(() => {
       const written = Deferred.makeUnsafe<void>()
       waiting.done.push(() => Deferred.doneUnsafe(written, Effect.void))
       if (size > 0) give()
-      else if (given.length > 0) given.at(-1)?.done.push(...waiting.done.splice(0))
+      else if (writing !== undefined) writing.done.push(...waiting.done.splice(0))
       else for (const done of waiting.done.splice(0)) done()
       return Deferred.await(written)
     })
@@ -129,7 +137,7 @@ const make = (store: string) =>
       },
       foreign: () => foreigners,
       flush,
-      room: Effect.suspend(() => size + given.reduce((sum, batch) => sum + batch.size, 0) >= most ? flush : Effect.void)
+      room: Effect.suspend(() => size + (writing?.size ?? 0) >= most ? flush : Effect.void)
     })
   })
 
