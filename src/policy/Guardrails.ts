@@ -221,7 +221,6 @@ const guarded = (calls: Calls<never>, settings: Settings): LanguageModel.Languag
 }
 
 const lookOf = (method: Method, options: CallOptions, settings: Settings) => {
-  // Messages that can be read only once are for the model too.
   const messages = Prompt.make(options.prompt ?? [])
   const prompt = CallTexts.ofPrompt(messages)
   const look: Look = Effect.fnUntraced(function*(phase, text) {

@@ -230,9 +230,7 @@ const reportOf = <R>(
   const request = (): RequestEvent => ({
     id,
     method,
-    ...(options.content === true && !isReadOnce(watch.options.prompt)
-      ? { prompt: prompt ??= Prompt.make(watch.options.prompt ?? []) }
-      : {})
+    ...(options.content === true ? { prompt: prompt ??= Prompt.make(watch.options.prompt ?? []) } : {})
   })
   const end = (duration: Duration.Duration, failure?: FailureInfo): EndEvent => {
     const info = answered.finish === undefined ? failure : ResponseInfo.of(answered.finish)
@@ -321,10 +319,6 @@ const reportOf = <R>(
 }
 
 const isPart = (part: unknown): part is Response.AnyPart => Response.isPart(part)
-
-/** Messages that come out of a generator are the model's alone. */
-const isReadOnce = (prompt: Prompt.RawInput | undefined): boolean =>
-  typeof prompt === "object" && Symbol.iterator in prompt && Object.is(prompt[Symbol.iterator](), prompt)
 
 const reasonOf = (error: unknown): string => {
   if (AiError.isAiError(error)) return error.reason._tag

@@ -12,7 +12,7 @@ import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
-import type * as Prompt from "effect/unstable/ai/Prompt"
+import * as Prompt from "effect/unstable/ai/Prompt"
 import type * as Tool from "effect/unstable/ai/Tool"
 import type * as Toolkit from "effect/unstable/ai/Toolkit"
 import * as askedModels from "../model/askedModels.ts"
@@ -113,14 +113,19 @@ export const aroundModel = (model: LanguageModel.LanguageModel, policy: Policy):
 }
 
 /**
- * A model whose methods need not know what is asked of it.
+ * A model whose methods need not know what is asked of it. They may read the prompt as often as they like.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const fromCalls = (calls: Calls<never>): LanguageModel.LanguageModel =>
   // The methods give what the model gave that the options went to.
-  ({ [LanguageModel.TypeId]: LanguageModel.TypeId, ...calls }) as unknown as LanguageModel.LanguageModel
+  ({
+    [LanguageModel.TypeId]: LanguageModel.TypeId,
+    generateText: (options: CallOptions) => calls.generateText(kept(options)),
+    generateObject: (options: CallOptions) => calls.generateObject(kept(options)),
+    streamText: (options: CallOptions) => calls.streamText(kept(options))
+  }) as unknown as LanguageModel.LanguageModel
 
 /**
  * The context with its language model, if it has one, watched: what its calls do is written into the current account.
@@ -133,6 +138,14 @@ export const watchModel = <R>(context: Context.Context<R>): Context.Context<R> =
   return model === undefined
     ? context
     : Context.add(context, LanguageModel.LanguageModel, aroundModel(model, { effect: (_) => _, stream: (_) => _ }))
+}
+
+/** Messages that come out of a generator are gone once they are read, and another try would ask with none. */
+const kept = (options: CallOptions): CallOptions => {
+  const { prompt } = options
+  return typeof prompt === "object" && Symbol.iterator in prompt && Object.is(prompt[Symbol.iterator](), prompt)
+    ? { ...options, prompt: Prompt.make(prompt) }
+    : options
 }
 
 type Handlers = Toolkit.WithHandler<Record<string, Tool.Any>>

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type * as Prompt from "effect/unstable/ai/Prompt"
 import type * as Response from "effect/unstable/ai/Response"
 import * as Tool from "effect/unstable/ai/Tool"
 import * as Toolkit from "effect/unstable/ai/Toolkit"
@@ -21,6 +22,7 @@ import * as Hooks from "../../src/policy/Hooks.ts"
 import * as ModelRouter from "../../src/policy/ModelRouter.ts"
 import * as ResponseCache from "../../src/policy/ResponseCache.ts"
 import * as Retry from "../../src/policy/Retry.ts"
+import { fakeModel } from "./fakeModel.ts"
 
 type Model = Layer.Layer<LanguageModel.LanguageModel>
 
@@ -200,6 +202,30 @@ describe("policies around one another", () => {
       )
       assert.deepStrictEqual([a.seen.calls, b.seen.calls], [1, 1])
     }))
+
+  for (const name of names) {
+    it.effect(`${name}: leaves the model, and another try, a prompt that can be read only once`, () =>
+      Effect.gen(function*() {
+        const messages: ReadonlyArray<Prompt.MessageEncoded> = [{ role: "user", content: "a question" }]
+        const asks = [
+          (prompt: Prompt.RawInput) => Effect.asVoid(LanguageModel.generateText({ prompt })),
+          (prompt: Prompt.RawInput) => Stream.runDrain(LanguageModel.streamText({ prompt }))
+        ]
+        for (const ask of asks) {
+          const prompts: Array<unknown> = []
+          let tries = 0
+          const model = fakeModel(
+            Effect.suspend(() =>
+              name === "retry" && tries++ === 0 ? Effect.fail(overloaded()) : Effect.succeed({ text: "Hello" })
+            ),
+            prompts
+          )
+          yield* Effect.provide(ask(messages.values()), policies[name]!({ hooks: [], spare: upstream() })(model))
+          assert.isNotEmpty(prompts)
+          for (const prompt of prompts) assert.include(JSON.stringify(prompt), "a question")
+        }
+      }).pipe(Effect.provide([Cost.layerTracker, BudgetStore.layerMemory, Persistence.layerBackingMemory])))
+  }
 
   for (const [outer, inner] of pairs) {
     const pair = `${outer} around ${inner}`
