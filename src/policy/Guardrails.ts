@@ -40,6 +40,7 @@ import * as Stream from "effect/Stream"
 import type * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as Prompt from "effect/unstable/ai/Prompt"
+import * as askedModels from "../model/askedModels.ts"
 import { type CallOptions, type Calls, fromCalls, type Watch } from "./aroundModel.ts"
 import * as CallTexts from "./callTexts.ts"
 import { invalidOption } from "./finalErrors.ts"
@@ -143,8 +144,9 @@ export const layer: {
     LanguageModel.LanguageModel,
     Effect.gen(function*() {
       const problem = problemOf(options)
+      const model = yield* LanguageModel.LanguageModel
       // The methods' types follow from the options of each call, which only go through here.
-      const calls = (yield* LanguageModel.LanguageModel) as unknown as Calls<never>
+      const calls = model as unknown as Calls<never>
       if (problem !== undefined) {
         return fromCalls({
           generateText: () => Effect.fail(problem),
@@ -157,7 +159,7 @@ export const layer: {
         Check<string, ErrorOf<Checks[number]>, RequirementsOf<Checks[number]> | Scope.Scope>
       >
       const checks = yield* Effect.forEach(makes, ({ make, name }) => Effect.map(make, (find) => ({ name, find })))
-      return guarded(calls, { ...options, checks })
+      return askedModels.mark(guarded(calls, { ...options, checks }), askedModels.of(model))
     })
   ).pipe(Layer.provide(model)))
 

@@ -16,6 +16,8 @@ import * as Parameters from "../../src/model/Parameters.ts"
 import * as Budget from "../../src/policy/Budget.ts"
 import * as BudgetStore from "../../src/policy/BudgetStore.ts"
 import * as Fallback from "../../src/policy/Fallback.ts"
+import * as Guardrails from "../../src/policy/Guardrails.ts"
+import * as Hooks from "../../src/policy/Hooks.ts"
 import * as Retry from "../../src/policy/Retry.ts"
 import { fixture, layer as gatewayModel } from "../support/parts.ts"
 import * as StubTransport from "../support/StubTransport.ts"
@@ -209,7 +211,11 @@ describe("Budget", () => {
 
   it.effect("knows the models of the gateway's own layers, also inside other policies", () =>
     Effect.gen(function*() {
-      const model = gatewayModel(StubTransport.make({ body: fixture("native-text.json") })).pipe(Retry.layer())
+      const model = gatewayModel(StubTransport.make({ body: fixture("native-text.json") })).pipe(
+        Retry.layer(),
+        Hooks.layer({}),
+        Guardrails.layer({ checks: [Guardrails.rules({ secret: ["nightingale"] })] })
+      )
       const table = { "@cf/meta/llama-3.1-8b-instruct": { input: 0, output: 1e6 } }
       const { model: _, ...unnamed } = options({ pricing: table, budgets: [all(100)] })
       yield* Effect.gen(function*() {
