@@ -52,7 +52,8 @@ import * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import { costOf, dollars, named, nanos, type Pricing, problemOf } from "../model/pricing.ts"
 import { aroundModel, type Policy } from "./aroundModel.ts"
-import { BudgetExceeded, Refused, Unchecked } from "./budgetErrors.ts"
+import { Refused, Unchecked } from "./budgetErrors.ts"
+import { accountOf, amount, type Budget, exceeded, isAmount, keyOf, type Limit, limitOf } from "./budgetLimits.ts"
 import { type Account, BudgetStore, BudgetStoreError } from "./BudgetStore.ts"
 import { invalidOption } from "./finalErrors.ts"
 import { type Call, metered, type Restore } from "./metered.ts"
@@ -60,28 +61,8 @@ import * as tokenEstimate from "./tokenEstimate.ts"
 
 export type { Price, Pricing } from "../model/pricing.ts"
 export { BudgetExceeded, exceededOf, type Refusal, storeErrorOf } from "./budgetErrors.ts"
+export type { Budget } from "./budgetLimits.ts"
 export type { Call } from "./metered.ts"
-
-/**
- * One limit.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Budget {
-  /** What it is called in errors and in the store; each of a layer has its own. */
-  readonly name: string
-  /** US dollars in each window, from 0 to 9 million. */
-  readonly limit: number
-  /** Windows follow one another without a gap, from 1970 on: `1 day` begins at midnight UTC. At least a second. */
-  readonly window: Duration.Input
-  /**
-   * Whose budget it is: the value of this `RequestOptions` metadata key, or what the function says; one for all by default.
-   *
-   * Calls without the metadata share one. A function that gives `undefined` leaves the call out of the budget.
-   */
-  readonly key?: string | ((call: Call) => string | undefined) | undefined
-}
 
 /**
  * @category models
@@ -177,13 +158,6 @@ export const layer: {
     ).pipe(Layer.provide(model))
   }
 )
-
-interface Limit {
-  readonly budget: Budget
-  readonly nanos: number
-  /** Milliseconds. */
-  readonly window: number
-}
 
 interface Settings extends Options {
   readonly limits: ReadonlyArray<Limit>
@@ -339,39 +313,6 @@ const estimateOf = (call: Call, { estimate, maxTokens = 1024 }: Settings): Resul
   return Result.succeed(dearest)
 }
 
-const keyOf = ({ key = () => "" }: Budget, call: Call): string | undefined => {
-  if (typeof key === "function") return key(call)
-  return Object.hasOwn(call.metadata, key) ? String(call.metadata[key] ?? "") : ""
-}
-
-const accountOf = ({ budget, window }: Limit, key: string, now: number): Account => ({
-  name: `${encodeURIComponent(budget.name)}:${window}:${key}`,
-  resetsAt: (Math.floor(now / window) + 1) * window
-})
-
-const exceeded = ({ budget, window }: Limit, key: string, found: {
-  readonly account: Account
-  readonly spent: number
-  readonly reserved: number
-  readonly estimate: number
-  readonly now: number
-}): BudgetExceeded =>
-  new BudgetExceeded({
-    budget: budget.name,
-    key,
-    limit: budget.limit,
-    spent: dollars(found.spent),
-    reserved: dollars(found.reserved),
-    estimate: dollars(found.estimate),
-    window: Duration.millis(window),
-    resetsAt: DateTime.makeUnsafe(found.account.resetsAt),
-    retryAfter: Duration.millis(found.account.resetsAt - found.now)
-  })
-
-const amount = "an amount of dollars from 0 to 9 million"
-
-const isAmount = (value: number): boolean => value >= 0 && value <= 9e6
-
 const settingsOf = (options: Options): Result.Result<Settings, AiError.AiError> => {
   const { budgets, maxTokens, patience: given = "5 seconds", pricing } = options
   const problem = problemOf(pricing)
@@ -397,15 +338,4 @@ const settingsOf = (options: Options): Result.Result<Settings, AiError.AiError> 
     limits.push(limit.success)
   }
   return Result.succeed({ ...options, limits, patience })
-}
-
-const limitOf = (method: string, where: string, budget: Budget): Result.Result<Limit, AiError.AiError> => {
-  const wrong = (field: "limit" | "window", accepted: string) =>
-    Result.fail(invalidOption({ method, parameter: `${where}.${field}`, accepted, value: budget[field] }))
-  if (!isAmount(budget.limit)) return wrong("limit", amount)
-  const window = Option.getOrUndefined(Duration.fromInput(budget.window))
-  if (window === undefined || !Duration.isFinite(window) || Duration.toMillis(window) < 1000) {
-    return wrong("window", "a finite duration of at least a second")
-  }
-  return Result.succeed({ budget, nanos: nanos(budget.limit), window: Math.round(Duration.toMillis(window)) })
 }
