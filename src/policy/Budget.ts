@@ -190,7 +190,9 @@ const policyOf = (
   const settle = (account: Account, amounts: { readonly reserved: number; readonly spent: number }) =>
     within(store.settle(account, amounts), "settle", account, patience).pipe(
       // The answer is there, and a reservation that stays counts until the window ends.
-      Effect.catch((error) => Effect.logWarning(`$${dollars(amounts.spent)} of ${account.name} are not booked`, error))
+      Effect.catchCause((cause) =>
+        Effect.logWarning(`$${dollars(amounts.spent)} of ${account.name} are not booked`, cause)
+      )
     )
 
   /** Interrupted or too late it is taken back, should it have been made. */
@@ -213,12 +215,14 @@ const policyOf = (
 
   const open = Effect.fnUntraced(function*(call: Call, restore: Restore): Effect.fn.Return<Opened, AiError.AiError> {
     const estimate = yield* Effect.fromResult(estimateOf(call, settings.success))
+    // All of them before the first is reserved: these are functions that may throw.
+    const keys = limits.map(({ budget }) => keyOf(budget, call))
     const held: Array<Held> = []
     const giveBack = Effect.suspend(() =>
       Effect.forEach(held, ({ account, reserved }) => settle(account, { reserved, spent: 0 }), { discard: true })
     )
-    for (const limit of limits) {
-      const key = keyOf(limit.budget, call)
+    for (const [i, limit] of limits.entries()) {
+      const key = keys[i]
       if (key === undefined) continue
       const now = yield* Clock.currentTimeMillis
       const account = accountOf(limit, key, now)
@@ -300,7 +304,8 @@ const estimateOf = (call: Call, { estimate, maxTokens = 1024 }: Settings): Resul
       input: call.promptTokens(),
       cacheRead: 0,
       cacheWrite: 0,
-      output: call.maxTokens ?? maxTokens,
+      // One that is no number of tokens the call itself fails for.
+      output: call.maxTokens !== undefined && call.maxTokens >= 0 ? call.maxTokens : maxTokens,
       reasoning: 0
     }
     const most = {

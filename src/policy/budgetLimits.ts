@@ -25,7 +25,7 @@ export interface Budget {
   readonly name: string
   /** US dollars in each window, from 0 to 9 million. */
   readonly limit: number
-  /** Windows follow one another without a gap, from 1970 on: `1 day` begins at midnight UTC. At least a second. */
+  /** Windows follow one another without a gap, from 1970 on: `1 day` begins at midnight UTC. From a second to a hundred years. */
   readonly window: Duration.Input
   /**
    * Whose budget it is: the value of this `RequestOptions` metadata key, or what the function says; one for all by default.
@@ -59,10 +59,12 @@ export const limitOf = (method: string, where: string, budget: Budget): Result.R
     Result.fail(invalidOption({ method, parameter: `${where}.${field}`, accepted, value: budget[field] }))
   if (!isAmount(budget.limit)) return wrong("limit", amount)
   const window = Option.getOrUndefined(Duration.fromInput(budget.window))
-  if (window === undefined || !Duration.isFinite(window) || Duration.toMillis(window) < 1000) {
-    return wrong("window", "a finite duration of at least a second")
+  const millis = window === undefined ? 0 : Duration.toMillis(window)
+  // Of longer ones the end is no date.
+  if (!(millis >= 1000 && millis <= 36_525 * 86_400_000)) {
+    return wrong("window", "a duration from a second to a hundred years")
   }
-  return Result.succeed({ budget, nanos: nanos(budget.limit), window: Math.round(Duration.toMillis(window)) })
+  return Result.succeed({ budget, nanos: nanos(budget.limit), window: Math.round(millis) })
 }
 
 /**
