@@ -435,6 +435,29 @@ describe("Cost", () => {
       }))
   })
 
+  it.effect("keeps no more sums than ten thousand of each kind, whatever names come from outside", () =>
+    Effect.gen(function*() {
+      const { record, totals } = yield* Cost.Tracker
+      const entry: Cost.Entry = {
+        provider: "openai",
+        model: "gpt-5",
+        keys: { user: "first" },
+        tokens: { input: 1, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0 },
+        nanos: 1e9,
+        cached: false,
+        estimated: false,
+        answered: true
+      }
+      for (let i = 0; i < 10_010; i++) yield* record({ ...entry, model: `m${i}`, keys: { user: `u${i}` } })
+      yield* record({ ...entry, model: "m0", keys: { user: "u0" } })
+      const { byKey, byModel, cost } = yield* totals
+      assert.strictEqual(cost, 10_011)
+      for (const [sums, known] of [[byModel, "openai/m0"], [byKey["user"] ?? {}, "u0"]] as const) {
+        assert.lengthOf(Object.keys(sums), 10_001)
+        assert.deepStrictEqual([sums[known]?.cost, sums["(others)"]?.cost], [2, 10])
+      }
+    }).pipe(Effect.provide(Cost.layerTracker)))
+
   it.effect("sums up any number of costs without drift", () =>
     Effect.promise(() =>
       fc.assert(
