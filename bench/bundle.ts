@@ -25,8 +25,9 @@ export interface Closure {
 
 const root = path.resolve(import.meta.dirname, "..")
 
-/** The entry that Alchemy puts before a Worker that is an Effect. */
-const entry = (worker: string) => `
+/** The entry that Alchemy puts before a Worker that is an Effect; it may load all of another module. */
+const entry = (also: string | undefined) => (worker: string) => `
+${also === undefined ? "" : `import * as also from ${JSON.stringify(also)}\nglobalThis.also = { ...also }`}
 import { WorkerEntrypoint } from "cloudflare:workers"
 import { makeWorkerBridge } from "alchemy/Cloudflare/Bridge"
 import entrypoint from ${JSON.stringify(worker)}
@@ -34,7 +35,7 @@ export default makeWorkerBridge(WorkerEntrypoint, { entrypoint, stack: { name: "
 `
 
 /** The Worker's files as Alchemy uploads them. */
-export const build = Effect.fn(function*(worker: string) {
+export const build = Effect.fn(function*(worker: string, also?: string) {
   const virtualEntry = yield* Bundle.virtualEntryPlugin
   let output: OutputBundle = {}
   yield* Bundle.build({
@@ -42,7 +43,7 @@ export const build = Effect.fn(function*(worker: string) {
     cwd: root,
     plugins: [
       cloudflareRolldown({ compatibilityDate: "2026-08-31", compatibilityFlags: [] }),
-      virtualEntry(entry),
+      virtualEntry(entry(also)),
       { name: "capture", generateBundle: (_, files) => void (output = files) }
     ],
     external: ["lightningcss", "fsevents"],
@@ -52,12 +53,12 @@ export const build = Effect.fn(function*(worker: string) {
     minify: true,
     keepNames: true,
     strictExecutionOrder: true,
-    dir: path.join(root, ".alchemy", "bundles", path.parse(worker).name)
+    dir: path.join(root, ".alchemy", "bundles", `${path.parse(worker).name}${path.basename(also ?? "")}`)
   })
   return output
 }, Effect.provide(NodePath.layer))
 
-export const bundle = (worker: string) => Effect.map(build(worker), closure)
+export const bundle = (worker: string, also?: string) => Effect.map(build(worker, also), closure)
 
 const closure = (output: OutputBundle): Closure => {
   const chunks = new Map(

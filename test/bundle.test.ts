@@ -15,6 +15,11 @@ describe("a Worker's bundle", () => {
         const forbidden =
           /^lib\/(local\/|resource\/|providers\.|cli\.)|@distilled\.cloud|\bsql\b|@effect\/platform-node/
         assert.deepStrictEqual(added.filter((module) => forbidden.test(module)), [])
+        assert.deepStrictEqual(
+          ours.modules.filter((module) => /^lib\/(policy|store)\//.test(module)),
+          [],
+          "policies that the Worker does not import"
+        )
       }),
     60_000
   )

@@ -32,6 +32,8 @@ const Question = Schema.Struct({
   stream: Schema.optional(Schema.Boolean)
 })
 
+const budget = { name: "user", key: "user", limit: 0.5, window: "1 day" } as const
+
 export default class Chat extends Cloudflare.Worker<Chat>()(
   "Chat",
   { main: import.meta.url },
@@ -57,7 +59,7 @@ export default class Chat extends Cloudflare.Worker<Chat>()(
       Cost.layer({ pricing: bundled, keys: ["user"] }),
       Budget.layer({
         pricing: bundled,
-        budgets: [{ name: "user", key: "user", limit: 0.5, window: "1 day" }],
+        budgets: [budget],
         // Dollars that are set aside for a call until it is known what it did cost.
         estimate: () => 0.01
       }),
@@ -99,6 +101,7 @@ export default class Chat extends Cloudflare.Worker<Chat>()(
       })
     }).pipe(
       Effect.catchTags({
+        HttpServerError: () => HttpServerResponse.json({ error: "The body is not JSON" }, { status: 400 }),
         SchemaError: (error) => HttpServerResponse.json({ error: error.message }, { status: 400 }),
         AiError: (error) => {
           const exceeded = Budget.exceededOf(error)
@@ -110,6 +113,13 @@ export default class Chat extends Cloudflare.Worker<Chat>()(
       RateLimit.withLimit({ limit: 50, window: "1 hour", key: userOf, headers: true })
     )
 
+    /** What this user's questions have cost in this isolate, and what is left of the day's budget. */
+    const costs = Effect.fn(function*(user: string) {
+      const { byKey } = yield* Cost.totals
+      const { remaining, resetsAt } = yield* Budget.balance(budget, user)
+      return yield* HttpServerResponse.json({ ...byKey["user"]?.[user], remaining, resetsAt })
+    })
+
     return {
       fetch: Effect.gen(function*() {
         const request = yield* HttpServerRequest.HttpServerRequest
@@ -119,7 +129,7 @@ export default class Chat extends Cloudflare.Worker<Chat>()(
           case "POST /chat":
             return yield* chat
           case "GET /costs":
-            return yield* HttpServerResponse.json(yield* Cost.totals)
+            return yield* costs(userOf(request))
           default:
             return HttpServerResponse.text("There is GET /, POST /chat and GET /costs\n", { status: 404 })
         }

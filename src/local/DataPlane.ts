@@ -50,7 +50,6 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Site | Pip
         const admitted = yield* pipeline.admit(target)
         const common = {
           gateway: admitted,
-          options: RequestOptions.fromHeaders(headers),
           face: "rest",
           userAgent: headers["user-agent"]
         } as const
@@ -62,7 +61,10 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Site | Pip
         if (isUniversal) {
           if (request.method !== "POST") return yield* Effect.fail(Envelope.invalidProvider())
           const steps = yield* Universal.read(request, site.bodyLimit)
-          return Faces.respond(request, yield* pipeline.send({ ...common, steps, type: "Universal" }))
+          return Faces.respond(
+            request,
+            yield* pipeline.send({ ...common, options: RequestOptions.fromHeaders(headers), steps, type: "Universal" })
+          )
         }
         if (provider !== "compat" && !Providers.isKnown(provider)) {
           return yield* Effect.fail(Envelope.invalidProvider())
@@ -73,6 +75,8 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Site | Pip
           request,
           yield* pipeline.send({
             ...common,
+            // They are the step's own.
+            options: RequestOptions.none,
             steps: [{ provider, method: request.method, path: path.join("/"), query, headers, body }],
             type: "Provider"
           })

@@ -201,7 +201,7 @@ export const layer = (account: string): Layer.Layer<LogStore, never, SqlClient.S
       return LogStore.of({
         append: (entry, bodies, cap) =>
           Effect.andThen(
-            append({ account, gateway: entry.gateway, id: entry.id, values: toValues(account, entry), bodies, cap }),
+            append({ account, gateway: entry.gateway, values: toValues(account, entry), bodies, cap }),
             Effect.asVoid(PubSub.publish(appended, undefined))
           ),
         get: (gateway, id) => flush.pipe(Effect.andThen(find(gateway, id)), patiently, Effect.orDie),

@@ -136,7 +136,7 @@ export const layer: Layer.Layer<
       send: Effect.fnUntraced(function*(request) {
         const first = yield* newId
         const event = request.options.eventId ??
-          RequestOptions.fromHeaders(request.steps[0].headers).eventId ?? first
+          RequestOptions.eventIdOf(request.steps[0].headers) ?? first
         const counted: Attempt.Counted = { request: false }
         for (let index = 0;; index++) {
           const log = index === 0 ? first : yield* newId

@@ -43,7 +43,7 @@ export const fromHeaders = (headers: { readonly [name: string]: string | undefin
   collectLog: flag(headers["cf-aig-collect-log"]),
   collectLogPayload: flag(headers["cf-aig-collect-log-payload"]),
   metadata: metadata(parse(headers["cf-aig-metadata"])),
-  eventId: headers["cf-aig-event-id"] === "" ? undefined : headers["cf-aig-event-id"],
+  eventId: eventIdOf(headers),
   retries: Retries.read({
     requestTimeout: headers["cf-aig-request-timeout"],
     maxAttempts: headers["cf-aig-max-attempts"],
@@ -61,6 +61,23 @@ export const fromHeaders = (headers: { readonly [name: string]: string | undefin
   parentSpanId: headers["cf-aig-otel-parent-span-id"],
   fault: headers[Faults.header]
 })
+
+/**
+ * What groups the log entries of several requests; undefined for none.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const eventIdOf = (headers: { readonly [name: string]: string | undefined }): string | undefined =>
+  headers["cf-aig-event-id"] === "" ? undefined : headers["cf-aig-event-id"]
+
+/**
+ * Of a request that asks for nothing beside what its steps ask for.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const none: RequestOptions = {}
 
 /**
  * Reads `options.gateway` of the binding's `run`.
@@ -90,27 +107,28 @@ export const fromBinding = (gateway: { readonly [name: string]: unknown }): Requ
  * @category combinators
  * @since 0.1.0
  */
-export const over = (step: RequestOptions, request: RequestOptions): RequestOptions => ({
-  collectLog: step.collectLog ?? request.collectLog,
-  collectLogPayload: step.collectLogPayload ?? request.collectLogPayload,
-  metadata: step.metadata ?? request.metadata,
-  eventId: step.eventId ?? request.eventId,
-  retries: {
-    requestTimeout: step.retries?.requestTimeout ?? request.retries?.requestTimeout,
-    maxAttempts: step.retries?.maxAttempts ?? request.retries?.maxAttempts,
-    retryDelay: step.retries?.retryDelay ?? request.retries?.retryDelay,
-    backoff: step.retries?.backoff ?? request.retries?.backoff
-  },
-  cache: {
-    ttl: step.cache?.ttl ?? request.cache?.ttl,
-    skip: step.cache?.skip ?? request.cache?.skip,
-    key: step.cache?.key ?? request.cache?.key
-  },
-  customCost: step.customCost ?? request.customCost,
-  traceId: step.traceId ?? request.traceId,
-  parentSpanId: step.parentSpanId ?? request.parentSpanId,
-  fault: step.fault ?? request.fault
-})
+export const over = (step: RequestOptions, request: RequestOptions): RequestOptions =>
+  request === none ? step : ({
+    collectLog: step.collectLog ?? request.collectLog,
+    collectLogPayload: step.collectLogPayload ?? request.collectLogPayload,
+    metadata: step.metadata ?? request.metadata,
+    eventId: step.eventId ?? request.eventId,
+    retries: {
+      requestTimeout: step.retries?.requestTimeout ?? request.retries?.requestTimeout,
+      maxAttempts: step.retries?.maxAttempts ?? request.retries?.maxAttempts,
+      retryDelay: step.retries?.retryDelay ?? request.retries?.retryDelay,
+      backoff: step.retries?.backoff ?? request.retries?.backoff
+    },
+    cache: {
+      ttl: step.cache?.ttl ?? request.cache?.ttl,
+      skip: step.cache?.skip ?? request.cache?.skip,
+      key: step.cache?.key ?? request.cache?.key
+    },
+    customCost: step.customCost ?? request.customCost,
+    traceId: step.traceId ?? request.traceId,
+    parentSpanId: step.parentSpanId ?? request.parentSpanId,
+    fault: step.fault ?? request.fault
+  })
 
 /**
  * The first five flat entries; undefined when one of all is not flat, as the live service drops the whole then.

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Worker } from "node:worker_threads"
 import { type CacheDatabase, cacheFileOf } from "./CacheDatabase.ts"
-import type { CacheChange, CountChange } from "./cacheWrites.ts"
+import { type CacheChange, type CountChange, together } from "./cacheWrites.ts"
 import type { Append } from "./logInserts.ts"
 import type { Batch, Written } from "./writingThread.ts"
 
@@ -57,11 +57,11 @@ const make = (store: string) =>
     interface Waiting {
       readonly logs: Array<Append>
       readonly cache: Array<CacheChange>
-      readonly counts: Array<CountChange>
       readonly done: Array<() => void>
     }
-    const nothing = (): Waiting => ({ logs: [], cache: [], counts: [], done: [] })
+    const nothing = (): Waiting => ({ logs: [], cache: [], done: [] })
     let waiting = nothing()
+    const counts = together()
     let size = 0
     /** Given to the thread and not yet answered, in their order. */
     const given: Array<Waiting & { readonly size: number }> = []
@@ -70,14 +70,15 @@ const make = (store: string) =>
     const give = () => {
       // What comes while the thread writes goes together when it is done: many entries cost little more than one.
       if (size === 0 || given.length > 0) return
-      const { cache, counts, done, logs } = waiting
+      const { cache, done, logs } = waiting
+      const taken = counts.take()
       if (isGone) run(lostAll(size))
       else given.push({ ...waiting, size })
       waiting = nothing()
       size = 0
       if (isGone) return done.forEach((_) => _())
       worker.ref()
-      worker.postMessage({ cache, counts, logs } satisfies Batch)
+      worker.postMessage({ cache, counts: taken, logs } satisfies Batch)
     }
     const settle = () => {
       for (const done of given.shift()?.done ?? []) done()
@@ -123,7 +124,7 @@ const make = (store: string) =>
         added(done)
       },
       count: (change, done) => {
-        waiting.counts.push(change)
+        counts.add(change)
         added(done)
       },
       foreign: () => foreigners,

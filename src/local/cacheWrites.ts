@@ -45,6 +45,44 @@ export type CountChange =
   | { readonly _tag: "Clear"; readonly account: string; readonly gateway: string }
 
 /**
+ * The counts of many requests with as few changes as do the same: at one time most count in the same buckets.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const together = (): {
+  readonly add: (change: CountChange) => void
+  /** What was added, in its order; begins anew. */
+  readonly take: () => ReadonlyArray<CountChange>
+} => {
+  let changes: Array<CountChange> = []
+  let places = new Map<string, number>()
+  return {
+    add: (change) => {
+      if (change._tag === "Clear") {
+        // What comes after it must not be counted before it.
+        places.clear()
+        changes.push(change)
+        return
+      }
+      const name = `${change.bucket} ${change.account} ${change.gateway} ${change.name}`
+      const place = places.get(name)
+      const before = place === undefined ? undefined : changes[place]
+      if (place === undefined || before?._tag !== "Count") {
+        places.set(name, changes.length)
+        changes.push(change)
+      } else changes[place] = { ...before, amount: before.amount + change.amount, now: change.now }
+    },
+    take: () => {
+      const taken = changes
+      changes = []
+      places = new Map()
+      return taken
+    }
+  }
+}
+
+/**
  * @category constants
  * @since 0.1.0
  */

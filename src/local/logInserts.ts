@@ -13,7 +13,6 @@
 export interface Append {
   readonly account: string
   readonly gateway: string
-  readonly id: string
   /** In the order of {@link columns}. */
   readonly values: ReadonlyArray<string | number | null>
   readonly bodies: { readonly request: string; readonly response: string } | null

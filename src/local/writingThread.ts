@@ -118,7 +118,7 @@ const writeCache = ({ cache: changes, counts }: Batch) =>
           run("removeAll", change.account, change.gateway)
       }
     }
-    for (const change of together(counts)) {
+    for (const change of counts) {
       if (change._tag === "Clear") run("removeCounts", change.account, change.gateway)
       else run("count", change.account, change.gateway, change.name, change.bucket, change.amount, change.expires)
     }
@@ -128,30 +128,6 @@ const writeCache = ({ cache: changes, counts }: Batch) =>
       nextSweep = last.now + sweep
     }
   })
-
-/** Requests at one time mostly count in the same buckets. */
-const together = (counts: Batch["counts"]): ReadonlyArray<CountChange> => {
-  const out: Array<CountChange> = []
-  const places = new Map<string, number>()
-  for (const change of counts) {
-    if (change._tag === "Clear") {
-      // What comes after it must not be counted before it.
-      places.clear()
-      out.push(change)
-      continue
-    }
-    const name = JSON.stringify([change.account, change.gateway, change.name, change.bucket])
-    const place = places.get(name)
-    const before = place === undefined ? undefined : out[place]
-    if (place !== undefined && before?._tag === "Count") {
-      out[place] = { ...before, amount: before.amount + change.amount }
-    } else {
-      places.set(name, out.length)
-      out.push(change)
-    }
-  }
-  return out
-}
 
 /** Milliseconds between two removals of what has expired. */
 const sweep = 1000

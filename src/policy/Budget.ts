@@ -15,7 +15,7 @@
  * import * as BudgetStore from "effect-ai-gateway/BudgetStore"
  * import { bundled } from "effect-ai-gateway/prices"
  *
- * export const answer = <R>(client: AiGatewayClient<R>, user: string) =>
+ * const answer = <R>(client: AiGatewayClient<R>, user: string) =>
  *   LanguageModel.generateText({ prompt: "What is Effect?" }).pipe(
  *     RequestOptions.withOptions({ metadata: { user } }),
  *     Effect.map((response) => response.text),
@@ -31,9 +31,12 @@
  *           { name: "all", limit: 100, window: "1 day" }
  *         ]
  *       }))
- *     ),
- *     Effect.provide(BudgetStore.layerMemory)
+ *     )
  *   )
+ *
+ * // One store for all answers: around each of them it would begin anew.
+ * export const answers = <R>(client: AiGatewayClient<R>, users: ReadonlyArray<string>) =>
+ *   Effect.forEach(users, (user) => answer(client, user)).pipe(Effect.provide(BudgetStore.layerMemory))
  * ```
  *
  * @since 0.1.0

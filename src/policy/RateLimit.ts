@@ -8,15 +8,19 @@
  *
  * ```ts
  * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
  * import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+ * import * as HttpServer from "effect/unstable/http/HttpServer"
  * import * as HttpServerResponse from "effect/unstable/http/HttpServerResponse"
  * import * as RateLimit from "effect-ai-gateway/RateLimit"
  *
- * export const handler = LanguageModel.generateText({ prompt: "What is Effect?" }).pipe(
+ * const handler = LanguageModel.generateText({ prompt: "What is Effect?" }).pipe(
  *   Effect.map((response) => HttpServerResponse.text(response.text)),
- *   RateLimit.withLimit({ limit: 50, window: "1 hour", headers: true }),
- *   Effect.provide(RateLimit.layerMemory)
+ *   RateLimit.withLimit({ limit: 50, window: "1 hour", headers: true })
  * )
+ *
+ * // The server's: around the handler the counters would begin anew with each request.
+ * export const server = HttpServer.serve(handler).pipe(Layer.provide(RateLimit.layerMemory))
  * ```
  *
  * @since 0.1.0

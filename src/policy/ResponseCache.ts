@@ -10,22 +10,26 @@
  *
  * ```ts
  * import * as Effect from "effect/Effect"
- * import * as Layer from "effect/Layer"
  * import * as LanguageModel from "effect/unstable/ai/LanguageModel"
  * import * as Persistence from "effect/unstable/persistence/Persistence"
  * import type { AiGatewayClient } from "effect-ai-gateway"
  * import * as ResponseCache from "effect-ai-gateway/ResponseCache"
  *
- * export const cached = <R>(client: AiGatewayClient<R>) =>
- *   client.model({ provider: "openai", model: "gpt-4o-mini" }).pipe(
- *     ResponseCache.layer({ name: "openai/gpt-4o-mini", ttl: "1 hour" }),
- *     Layer.provide(Persistence.layerBackingMemory)
+ * export const program = <R>(client: AiGatewayClient<R>) =>
+ *   Effect.gen(function*() {
+ *     const ask = LanguageModel.generateText({ prompt: "What is Effect?" })
+ *     yield* ask
+ *     const again = yield* ask
+ *     return { text: again.text, secondsOld: ResponseCache.of(again)?.age }
+ *   }).pipe(
+ *     Effect.provide(
+ *       client.model({ provider: "openai", model: "gpt-4o-mini" }).pipe(
+ *         ResponseCache.layer({ name: "openai/gpt-4o-mini", ttl: "1 hour" })
+ *       )
+ *     ),
+ *     // It lives as long as its layer: a server provides it to all of itself, not to each request.
+ *     Effect.provide(Persistence.layerBackingMemory)
  *   )
- *
- * export const answer = Effect.gen(function*() {
- *   const response = yield* LanguageModel.generateText({ prompt: "What is Effect?" })
- *   return { text: response.text, secondsOld: ResponseCache.of(response)?.age ?? 0 }
- * })
  * ```
  *
  * @since 0.1.0

@@ -6,9 +6,9 @@ import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import * as AiError from "effect/unstable/ai/AiError"
+import type * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
-import * as Prompt from "effect/unstable/ai/Prompt"
+import type * as Prompt from "effect/unstable/ai/Prompt"
 import type * as Response from "effect/unstable/ai/Response"
 import * as Tool from "effect/unstable/ai/Tool"
 import * as Toolkit from "effect/unstable/ai/Toolkit"
@@ -602,7 +602,7 @@ describe("ResponseCache", () => {
         assert.deepStrictEqual(new Set(all.map(({ text }) => text)), new Set(["answer 0"]))
         assert.deepStrictEqual(
           all.map((response) => ResponseCache.of(response)),
-          [undefined, ...Array(9).fill({ cached: true, age: 0 })]
+          [undefined, ...Array.from({ length: 9 }, () => ({ cached: true, age: 0 }))]
         )
       }).pipe(Effect.provide(within(model)))
     })

@@ -6,21 +6,18 @@ import * as TestClock from "effect/testing/TestClock"
 
 const { subtle } = crypto
 const digest = subtle.digest.bind(subtle)
-let hashing = 0
-subtle.digest = async (...args) => {
-  hashing++
-  try {
-    return await digest(...args)
-  } finally {
-    hashing--
-  }
+const hashing = new Set<Promise<unknown>>()
+subtle.digest = (...args) => {
+  const hash = digest(...args)
+  hashing.add(hash)
+  return hash.finally(() => hashing.delete(hash))
 }
 
 /** Lets everything happen that needs no time of the clock. */
 export const settle = Effect.promise(async () => {
   do {
     for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
-  } while (hashing > 0)
+  } while (hashing.size > 0)
 })
 
 /** Lets time pass, with what is to happen before and after. */

@@ -44,12 +44,18 @@ const bundle = (worker: string) =>
     return output[0].code
   })
 
-/** Starts the Worker; the answer is its URL. */
-export const start = (worker: string, gateway: Gateway): Effect.Effect<URL, never, Scope.Scope> =>
+/** Starts the Worker, with a genuine `env.AI` or with other bindings; the answer is its URL. */
+export const start = (
+  worker: string,
+  gateway: Gateway,
+  bindings: Options["bindings"] = [AiBinding.remote("AI")],
+  durableObjectNamespaces: NonNullable<Options["durableObjectNamespaces"]> = []
+): Effect.Effect<URL, never, Scope.Scope> =>
   Effect.flatMap(bundle(worker), (content) =>
     run(gateway, {
       name: path.parse(worker).name,
-      bindings: [AiBinding.remote("AI")],
+      bindings,
+      durableObjectNamespaces,
       modules: [{ name: "main.js", type: "ESModule", content }]
     }))
 
