@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import * as AiError from "effect/unstable/ai/AiError"
-import type * as Response from "effect/unstable/ai/Response"
 import { isFinal, markFinal } from "./finalErrors.ts"
+import { finishOf, type Parts } from "./stampFinish.ts"
 
 /**
  * A model that was asked, and the tag of the error's reason if it failed: `RateLimitError`, `NetworkError`, ...
@@ -87,18 +87,5 @@ export const attemptsOf = (error: unknown): ReadonlyArray<Failed> => error insta
  * @category accessors
  * @since 0.1.0
  */
-export const attempted = (
-  response:
-    | { readonly content: ReadonlyArray<Response.AnyPart> }
-    | ReadonlyArray<Response.AnyPart>
-    | Response.AnyPart
-): ReadonlyArray<Attempted> => {
-  const parts: ReadonlyArray<Response.AnyPart> = "content" in response
-    ? response.content
-    : Array.isArray(response)
-    ? response
-    // A list that may be read-only is not taken out of the type by Array.isArray.
-    : [response as Response.AnyPart]
-  const finish = parts.findLast((part) => part.type === "finish")
-  return finish?.metadata.fallback?.attempted ?? []
-}
+export const attempted = (response: Parts): ReadonlyArray<Attempted> =>
+  finishOf(response)?.metadata.fallback?.attempted ?? []

@@ -7,6 +7,7 @@ import * as Cause from "effect/Cause"
 import * as AiError from "effect/unstable/ai/AiError"
 import type * as Response from "effect/unstable/ai/Response"
 import { markFinal } from "./finalErrors.ts"
+import { finishOf, type Parts } from "./stampFinish.ts"
 
 /**
  * What happens with what is found: the call fails, the finding is noted on the answer, or nothing.
@@ -108,20 +109,8 @@ export const findingsOf = (error: unknown): ReadonlyArray<Finding> | undefined =
  * @category accessors
  * @since 0.1.0
  */
-export const flaggedIn = (
-  response:
-    | { readonly content: ReadonlyArray<Response.AnyPart> }
-    | ReadonlyArray<Response.AnyPart>
-    | Response.AnyPart
-): ReadonlyArray<Finding> => {
-  const parts: ReadonlyArray<Response.AnyPart> = "content" in response
-    ? response.content
-    : Array.isArray(response)
-    ? response
-    // A list that may be read-only is not taken out of the type by Array.isArray.
-    : [response as Response.AnyPart]
-  return parts.findLast((part) => part.type === "finish")?.metadata.guardrails?.findings ?? []
-}
+export const flaggedIn = (response: Parts): ReadonlyArray<Finding> =>
+  finishOf(response)?.metadata.guardrails?.findings ?? []
 
 /**
  * The error of a call that is blocked.
@@ -148,13 +137,6 @@ export const blocked = (
   // Another model is given the same prompt, but may give another answer.
   return phase === "prompt" ? markFinal(error) : error
 }
-
-/**
- * @category guards
- * @since 0.1.0
- */
-export const isFinish = (part: unknown): part is Response.FinishPart =>
-  typeof part === "object" && part !== null && "type" in part && part.type === "finish"
 
 /**
  * What a finish part says of findings.

@@ -10,8 +10,8 @@ import * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import type * as AiError from "effect/unstable/ai/AiError"
 import * as CallTexts from "./callTexts.ts"
-import { type Finding, isFinish, report } from "./guardFindings.ts"
-import { stampPart } from "./stampFinish.ts"
+import { type Finding, report } from "./guardFindings.ts"
+import { isFinish, stampPart } from "./stampFinish.ts"
 
 /**
  * How streams are checked in windows.
