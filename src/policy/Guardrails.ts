@@ -48,6 +48,7 @@ import type { Any, Check, Input } from "./guardChecks.ts"
 import { type Action, blocked, type Finding, ModerationFailed, report } from "./guardFindings.ts"
 import { checkedStream, type Look, type Windows } from "./guardStream.ts"
 import { stampPart, stampResponse } from "./stampFinish.ts"
+import { withhold } from "./withheld.ts"
 
 export {
   type Any,
@@ -202,7 +203,10 @@ const guarded = (calls: Calls<never>, settings: Settings): LanguageModel.Languag
       const reader = CallTexts.answerReader()
       for (const part of response.content) reader.add(part)
       const object = method === "generateObject" ? CallTexts.ofJson(response.text) : ""
-      const found = yield* look("answer", [reader.whole(), object].filter((text) => text !== "").join("\n"))
+      const found = yield* Effect.mapError(
+        look("answer", [reader.whole(), object].filter((text) => text !== "").join("\n")),
+        (error) => withhold(error, response.content)
+      )
       const all = [...flagged, ...found]
       return all.length === 0 ? response : stampResponse(response, report(all))
     })
@@ -277,7 +281,11 @@ const withChecks = (options: CallOptions, look: Look): CallOptions => {
   const checked = (handlers: Handlers): Handlers => ({
     ...handlers,
     handle: (name, params, toolCallId, options) =>
-      Effect.andThen(look("answer", CallTexts.ofValue(params)), handlers.handle(name, params, toolCallId, options))
+      Effect.andThen(
+        // The answer is there, though nobody sees it as a whole here.
+        Effect.mapError(look("answer", CallTexts.ofValue(params)), (error) => withhold(error, [])),
+        handlers.handle(name, params, toolCallId, options)
+      )
   })
   return { ...options, toolkit: Effect.isEffect(toolkit) ? Effect.map(toolkit, checked) : checked(toolkit) }
 }

@@ -6,6 +6,7 @@
 import * as AiError from "effect/unstable/ai/AiError"
 import { isFinal, markFinal } from "./finalErrors.ts"
 import { finishOf, type Parts } from "./stampFinish.ts"
+import { partsOf, withhold } from "./withheld.ts"
 
 /**
  * A model that was asked, and the tag of the error's reason if it failed: `RateLimitError`, `NetworkError`, ...
@@ -62,6 +63,8 @@ export class PlanFailed extends AiError.AiError {
     super({ module: error.module, method: error.method, reason: error.reason })
     this.attempts = attempts
     if (isFinal(error)) markFinal(this)
+    const kept = partsOf(error)
+    if (kept !== undefined) withhold(this, kept)
   }
 
   override get message(): string {

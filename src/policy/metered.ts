@@ -25,6 +25,7 @@ import { costOf, type Named, type Price, priceOf, type Pricing, problemOf, type 
 import * as Answered from "./answered.ts"
 import type { CallOptions, Policy, Watch } from "./aroundModel.ts"
 import * as tokenEstimate from "./tokenEstimate.ts"
+import { partsOf } from "./withheld.ts"
 
 /**
  * What is known of a call before it is made.
@@ -268,6 +269,11 @@ const noteFailure = (seen: Seen, cause: Cause.Cause<unknown>, watch: Watch): voi
   // A handler of a tool runs when the answer is there; what handlers fail with is the caller's own.
   if (watch.hasActed) seen.hasContent = true
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  const kept = partsOf(error)
+  if (kept !== undefined) {
+    seen.hasContent = true
+    see(seen, kept)
+  }
   if (!AiError.isAiError(error)) return
   const { reason } = error
   if (reason._tag === "StructuredOutputError") seen.texts.push(reason.responseText)
