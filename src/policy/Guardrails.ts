@@ -60,7 +60,15 @@ export {
   rules,
   UnreadableVerdict
 } from "./guardChecks.ts"
-export { type Action, type Finding, findingsOf, flaggedIn, ModerationFailed, type Report } from "./guardFindings.ts"
+export {
+  type Action,
+  failureOf,
+  type Finding,
+  findingsOf,
+  flaggedIn,
+  ModerationFailed,
+  type Report
+} from "./guardFindings.ts"
 export type { Windows } from "./guardStream.ts"
 
 /**

@@ -49,6 +49,7 @@ import * as ResponseInfo from "../client/ResponseInfo.ts"
 import type { FailureInfo } from "../model/AiErrors.ts"
 import * as Answered from "./answered.ts"
 import { aroundModel, type Policy, type Watch } from "./aroundModel.ts"
+import { unplanned } from "./attempts.ts"
 import { invalidOption } from "./finalErrors.ts"
 import type { EndEvent, ErrorEvent, PartEvent, RequestEvent, ResponseEvent } from "./hookEvents.ts"
 import * as HookLines from "./hookLines.ts"
@@ -131,8 +132,10 @@ export const layer: {
  */
 export const failureOf = (
   error: unknown
-): { readonly hook: HookLines.HookName; readonly cause: Cause.Cause<unknown> } | undefined =>
-  error instanceof HookLines.HookFailed ? { hook: error.hook, cause: error.failure } : undefined
+): { readonly hook: HookLines.HookName; readonly cause: Cause.Cause<unknown> } | undefined => {
+  const own = unplanned(error)
+  return own instanceof HookLines.HookFailed ? { hook: own.hook, cause: own.failure } : undefined
+}
 
 const backgroundOf = (options: Pick<Options, "capacity" | "concurrency" | "grace">) => {
   const method = "Hooks.layer"

@@ -82,6 +82,17 @@ export class PlanFailed extends AiError.AiError {
 export const attemptsOf = (error: unknown): ReadonlyArray<Failed> => error instanceof PlanFailed ? error.attempts : []
 
 /**
+ * The error as its own policy made it: that of the last model where it came by a plan.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const unplanned = (error: unknown): unknown => {
+  const last = attemptsOf(error).at(-1)
+  return last === undefined ? error : unplanned(last.error)
+}
+
+/**
  * Which models were asked for an answer, oldest first; the last one gave it. None if it did not come by a plan, or has not
  * ended yet.
  *

@@ -6,6 +6,7 @@
 import * as Cause from "effect/Cause"
 import * as AiError from "effect/unstable/ai/AiError"
 import type * as Response from "effect/unstable/ai/Response"
+import { unplanned } from "./attempts.ts"
 import { markFinal } from "./finalErrors.ts"
 import { finishOf, type Parts } from "./stampFinish.ts"
 
@@ -102,6 +103,17 @@ export const findingsOf = (error: unknown): ReadonlyArray<Finding> | undefined =
   AiError.isAiError(error) && error.reason._tag === "ContentPolicyError"
     ? error.reason.metadata.guardrails?.findings
     : undefined
+
+/**
+ * The check that failed, also where its error came by a plan of `Fallback`; undefined for other errors.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const failureOf = (error: unknown): ModerationFailed | undefined => {
+  const own = unplanned(error)
+  return own instanceof ModerationFailed ? own : undefined
+}
 
 /**
  * What was flagged in a `generateText` / `generateObject` response, a list of parts, or a finish part itself.

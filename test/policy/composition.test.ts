@@ -252,6 +252,21 @@ describe("policies around one another", () => {
       assert.isAbove(cost, 0)
     }).pipe(Effect.provide(Cost.layerTracker)))
 
+  it.effect("what hooks and checks fail with is found in the error of a plan, too", () =>
+    Effect.gen(function*() {
+      const call = LanguageModel.generateText({ prompt: "Say hello" })
+      const errorOf = (model: Model) =>
+        Effect.flip(Effect.provide(call, Fallback.layer(Fallback.plan([Fallback.layer(Fallback.plan([model]))]))))
+      const { model } = upstream()
+      const hooked = yield* errorOf(Hooks.layer(model, { failing: true, onRequest: () => Effect.fail("no") }))
+      assert.strictEqual(Hooks.failureOf(hooked)?.hook, "onRequest")
+      assert.isUndefined(Guardrails.failureOf(hooked))
+      const check = Guardrails.check("audit", () => Effect.fail("no"))
+      const checked = yield* errorOf(Guardrails.layer(model, { checks: [check] }))
+      assert.strictEqual(Guardrails.failureOf(checked)?.check, "audit")
+      assert.isUndefined(Hooks.failureOf(checked))
+    }))
+
   for (const name of names) {
     it.effect(`${name}: leaves the model, and another try, a prompt that can be read only once`, () =>
       Effect.gen(function*() {
