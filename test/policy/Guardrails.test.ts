@@ -176,6 +176,22 @@ describe("Guardrails", () => {
         assert.strictEqual(asked.times, 1)
       }))
 
+    it.effect("is read however deep a tool's result is nested, and whatever is in it", () =>
+      Effect.gen(function*() {
+        let result: unknown = ["a bomb"]
+        for (let depth = 0; depth < 20_000; depth++) result = depth % 2 === 0 ? { inner: result } : [result]
+        for (const value of [result, [new Date(Number.NaN), "a bomb"]]) {
+          const error = yield* Effect.flip(Effect.provide(
+            generate([{
+              role: "tool",
+              content: [{ type: "tool-result", id: "1", name: "look", isFailure: false, result: value }]
+            }]),
+            Guardrails.layer(modelOf().layer, { checks: [bombs] })
+          ))
+          assert.isDefined(Guardrails.findingsOf(error))
+        }
+      }))
+
     it.effect("reaches the model also where it can be read only once", () =>
       Effect.gen(function*() {
         const stub = StubTransport.make({ body: "{\"response\":\"hello\"}" })
