@@ -82,7 +82,7 @@ export interface Options {
   readonly maxTokens?: number | undefined
   /** Dollars that a call may cost, in place of the estimate; with it models need no price. */
   readonly estimate?: ((call: Call) => number) | undefined
-  /** Counts the tokens of a text; a quarter of its characters by default. */
+  /** Counts the tokens of a text; by default a quarter of its characters, all of Chinese. */
   readonly countTokens?: tokenEstimate.CountTokens | undefined
   /** What becomes of a call when the store fails: refused by default, or let through with a warning. */
   readonly onStoreFailure?: "refuse" | "allow" | undefined

@@ -57,7 +57,7 @@ export interface Options {
   readonly keys?: ReadonlyArray<string> | undefined
   /** `provider/model`, for a model of another package, whose answers do not say who gave them. */
   readonly model?: string | undefined
-  /** Counts the tokens of a text where the provider has not; a quarter of its characters by default. */
+  /** Counts the tokens of a text where the provider has not; by default a quarter of its characters, all of Chinese. */
   readonly countTokens?: tokenEstimate.CountTokens | undefined
 }
 

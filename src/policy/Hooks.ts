@@ -275,11 +275,11 @@ const reportOf = <R>(
   const interrupt = logged(run("onInterrupt", options.onInterrupt, end))
   const failed = (reason: string, error: unknown) =>
     logged(run("onError", options.onError, (duration) => ({
-      ...end(duration, infoOf(error)),
+      ...end(duration, Answered.failureInfoOf(error)),
       reason,
       isRetryable: AiError.isAiError(error) && error.isRetryable,
-      status: infoOf(error)?.status ?? undefined,
-      code: infoOf(error)?.code ?? undefined,
+      status: Answered.failureInfoOf(error)?.status ?? undefined,
+      code: Answered.failureInfoOf(error)?.code ?? undefined,
       ...(options.content === true ? { error } : {})
     })))
 
@@ -326,15 +326,6 @@ const isPart = (part: unknown): part is Response.AnyPart => Response.isPart(part
 const reasonOf = (error: unknown): string => {
   if (AiError.isAiError(error)) return error.reason._tag
   return typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : "Error"
-}
-
-const infoOf = (error: unknown): FailureInfo | undefined => {
-  if (!AiError.isAiError(error)) return undefined
-  // Which reasons can have it is declared where it is written; not every one of Effect's has metadata.
-  const metadata = "metadata" in error.reason
-    ? error.reason.metadata as { readonly aiGateway?: FailureInfo | null } | undefined
-    : undefined
-  return metadata?.aiGateway ?? undefined
 }
 
 /** Policies that keep answers say `cached: true` in what they write on the finish part. */

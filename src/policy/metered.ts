@@ -18,7 +18,6 @@ import * as Response from "effect/unstable/ai/Response"
 import type { MetadataValue } from "../client/GatewayLog.ts"
 import * as RequestOptions from "../client/RequestOptions.ts"
 import * as ResponseInfo from "../client/ResponseInfo.ts"
-import type { FailureInfo } from "../model/AiErrors.ts"
 import * as askedModels from "../model/askedModels.ts"
 import * as Parameters from "../model/Parameters.ts"
 import { costOf, type Named, type Price, priceOf, type Pricing, problemOf, type Tokens } from "../model/pricing.ts"
@@ -278,8 +277,8 @@ const noteFailure = (seen: Seen, cause: Cause.Cause<unknown>, watch: Watch): voi
   const { reason } = error
   if (reason._tag === "StructuredOutputError") seen.texts.push(reason.responseText)
   if (reason._tag === "StructuredOutputError" || reason._tag === "InvalidOutputError") seen.usage ??= reason.usage
-  const info = "metadata" in reason ? reason.metadata?.["aiGateway"] : undefined
-  if (isFailureInfo(info)) {
+  const info = Answered.failureInfoOf(error)
+  if (info !== undefined) {
     seen.provider ??= info.provider ?? undefined
     seen.model ??= info.model ?? undefined
     // The answer had begun.
@@ -287,9 +286,6 @@ const noteFailure = (seen: Seen, cause: Cause.Cause<unknown>, watch: Watch): voi
   }
   if (reason._tag === "StructuredOutputError" || seen.usage !== undefined) seen.hasContent = true
 }
-
-const isFailureInfo = (info: unknown): info is FailureInfo =>
-  typeof info === "object" && info !== null && "provider" in info && "status" in info
 
 const nothing: Tokens = { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0 }
 
