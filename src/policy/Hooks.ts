@@ -2,7 +2,8 @@
  * Effects that run with each call of a model: when it is asked, when it answers, when it fails, and for each part of a stream.
  *
  * Of each call exactly one of `onResponse`, `onError` and `onInterrupt` runs. By default hooks can neither break nor slow the
- * call: they run beside it, and what they fail with is logged. They see no text of prompts and answers, unless asked for.
+ * call: they run beside it, and what they fail with is logged. It is closing the layer that waits for them: it stands around
+ * a program, and not around each call. Hooks see no text of prompts and answers, unless asked for.
  *
  * **Example** (A log line for each answer)
  *
