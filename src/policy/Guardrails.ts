@@ -41,7 +41,7 @@ import type * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as Prompt from "effect/unstable/ai/Prompt"
 import * as askedModels from "../model/askedModels.ts"
-import { type CallOptions, type Calls, fromCalls, type Watch } from "./aroundModel.ts"
+import { type CallOptions, type Calls, fromCalls, type Handlers, mapHandlers, type Watch } from "./aroundModel.ts"
 import * as CallTexts from "./callTexts.ts"
 import { invalidOption } from "./finalErrors.ts"
 import type { Any, Check, Input } from "./guardChecks.ts"
@@ -295,7 +295,5 @@ const withChecks = (options: CallOptions, look: Look): CallOptions => {
         handlers.handle(name, params, toolCallId, options)
       )
   })
-  return { ...options, toolkit: Effect.isEffect(toolkit) ? Effect.map(toolkit, checked) : checked(toolkit) }
+  return { ...options, toolkit: mapHandlers(toolkit, checked) }
 }
-
-type Handlers = Effect.Success<Extract<NonNullable<CallOptions["toolkit"]>, Effect.Effect<unknown>>>

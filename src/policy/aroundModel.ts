@@ -86,6 +86,14 @@ export interface CallOptions {
 }
 
 /**
+ * The tools of a call with what runs them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Handlers = Toolkit.WithHandler<Record<string, Tool.Any>>
+
+/**
  * The model with the policy around its calls.
  *
  * @category combinators
@@ -128,6 +136,22 @@ export const fromCalls = (calls: Calls<never>): LanguageModel.LanguageModel =>
   }) as unknown as LanguageModel.LanguageModel
 
 /**
+ * The toolkit with other handlers. It is known of it as before which tools it has, also where its handlers are made only
+ * during the call.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const mapHandlers = (
+  toolkit: NonNullable<CallOptions["toolkit"]>,
+  f: (handlers: Handlers) => Handlers
+): NonNullable<CallOptions["toolkit"]> => {
+  if (!Effect.isEffect(toolkit)) return f(toolkit)
+  const mapped = Effect.map(toolkit, f)
+  return "tools" in toolkit ? Object.assign(mapped, { tools: toolkit.tools }) : mapped
+}
+
+/**
  * The context with its language model, if it has one, watched: what its calls do is written into the current account.
  *
  * @category combinators
@@ -147,8 +171,6 @@ const kept = (options: CallOptions): CallOptions => {
     ? { ...options, prompt: Prompt.make(prompt) }
     : options
 }
-
-type Handlers = Toolkit.WithHandler<Record<string, Tool.Any>>
 
 interface Account extends Watch {
   readonly acts: Acts.Acts | undefined
@@ -182,12 +204,7 @@ const effect = <A extends LanguageModel.GenerateTextResponse<{}>>(
 const watched = (options: CallOptions, watch: Account): CallOptions => {
   const { toolkit } = options
   if (toolkit === undefined || options.disableToolCallResolution === true) return options
-  return {
-    ...options,
-    toolkit: Effect.isEffect(toolkit)
-      ? Effect.map(toolkit, (handlers) => watchedHandlers(handlers, watch))
-      : watchedHandlers(toolkit, watch)
-  }
+  return { ...options, toolkit: mapHandlers(toolkit, (handlers) => watchedHandlers(handlers, watch)) }
 }
 
 const watchedHandlers = (handlers: Handlers, watch: Account): Handlers => ({

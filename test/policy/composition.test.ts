@@ -252,6 +252,30 @@ describe("policies around one another", () => {
       assert.isAbove(cost, 0)
     }).pipe(Effect.provide(Cost.layerTracker)))
 
+  it.effect("a budget counts the tools of a call, also inside others", () =>
+    Effect.gen(function*() {
+      const counts: Array<number> = []
+      const budgeted = (model: Model) =>
+        Budget.layer(model, {
+          pricing,
+          budgets: [{ name: "all", limit: 10, window: "1 day" }],
+          estimate: (call) => {
+            counts.push(call.promptTokens())
+            return 0
+          }
+        })
+      const around = [(model: Model) => model, Retry.layer(), policies["guardrails"]!({ hooks: [], spare: upstream() })]
+      for (const policy of around) {
+        const model = policy(budgeted(upstream().model).pipe(Layer.provide(BudgetStore.layerMemory)))
+        yield* Effect.provide(methods.tools, [
+          model,
+          kit.toLayer({ get_weather: () => Effect.succeed({ celsius: 1 }) })
+        ])
+      }
+      assert.isAbove(counts[0]!, 15)
+      assert.deepStrictEqual(counts, [counts[0], counts[0], counts[0]])
+    }).pipe(Effect.provide([Cost.layerTracker, BudgetStore.layerMemory, Persistence.layerBackingMemory])))
+
   it.effect("what hooks and checks fail with is found in the error of a plan, too", () =>
     Effect.gen(function*() {
       const call = LanguageModel.generateText({ prompt: "Say hello" })
