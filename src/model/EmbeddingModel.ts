@@ -17,10 +17,10 @@ import * as AiErrors from "./AiErrors.ts"
 import * as ApiKey from "./ApiKey.ts"
 import * as EmbeddingFormats from "./EmbeddingFormats.ts"
 import { excerpt, isRecord, type JsonRecord, parse } from "./Json.ts"
-import { withoutOptions } from "./LanguageModel.ts"
 import * as ModelName from "./ModelName.ts"
 import * as Providers from "./Providers.ts"
 import * as Timeouts from "./Timeouts.ts"
+import { withoutOptions } from "./withoutOptions.ts"
 
 /**
  * Which model, and how long its vectors are.

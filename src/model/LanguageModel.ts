@@ -14,7 +14,7 @@ import * as IdGenerator from "effect/unstable/ai/IdGenerator"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import type * as Response from "effect/unstable/ai/Response"
 import { GatewayError } from "../client/GatewayError.ts"
-import * as RequestOptions from "../client/RequestOptions.ts"
+import type * as RequestOptions from "../client/RequestOptions.ts"
 import type { ResponseInfo } from "../client/ResponseInfo.ts"
 import type { GatewayResponse, Step, Transport } from "../client/Transport.ts"
 import * as AiErrors from "./AiErrors.ts"
@@ -30,6 +30,7 @@ import type * as Providers from "./Providers.ts"
 import * as telemetry from "./telemetry.ts"
 import * as Timeouts from "./Timeouts.ts"
 import * as ToolParams from "./ToolParams.ts"
+import { withoutOptions } from "./withoutOptions.ts"
 
 /**
  * One model of one provider.
@@ -167,22 +168,6 @@ export const make = Effect.fnUntraced(function*<R>(
   })
   return mark(model, models.map(({ model, provider }) => ({ provider, model })))
 })
-
-/**
- * What a transport needs, and nothing of what the call that happened to build the layer asked for: a layer may outlive
- * that call, and serve others.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const withoutOptions = <R>(context: Context.Context<R>): Context.Context<R> =>
-  // The references are in no requirements.
-  Context.omit(
-    RequestOptions.Current,
-    Timeouts.Current,
-    Parameters.Current,
-    Parameters.CurrentProviderOptions
-  )(context) as Context.Context<R>
 
 const streamOf = (answer: Answer) => PartStream.make(answer.response.stream, answer)
 

@@ -55,7 +55,8 @@ import * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import { costOf, dollars, named, nanos, type Pricing, problemOf } from "../model/pricing.ts"
 import { aroundModel, type Policy } from "./aroundModel.ts"
-import { BudgetExceeded, Refused, Unchecked } from "./budgetErrors.ts"
+import { Refused, Unchecked } from "./budgetErrors.ts"
+import { accountOf, amount, type Budget, exceeded, isAmount, keyOf, type Limit, limitOf } from "./budgetLimits.ts"
 import { type Account, BudgetStore, BudgetStoreError } from "./BudgetStore.ts"
 import { invalidOption } from "./finalErrors.ts"
 import { type Call, metered, type Restore } from "./metered.ts"
@@ -63,28 +64,8 @@ import * as tokenEstimate from "./tokenEstimate.ts"
 
 export type { Price, Pricing } from "../model/pricing.ts"
 export { BudgetExceeded, exceededOf, type Refusal, storeErrorOf } from "./budgetErrors.ts"
+export type { Budget } from "./budgetLimits.ts"
 export type { Call } from "./metered.ts"
-
-/**
- * One limit.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Budget {
-  /** What it is called in errors and in the store; each of a layer has its own. */
-  readonly name: string
-  /** US dollars in each window, from 0 to 9 million. */
-  readonly limit: number
-  /** Windows follow one another without a gap, from 1970 on: `1 day` begins at midnight UTC. At least a second. */
-  readonly window: Duration.Input
-  /**
-   * Whose budget it is: the value of this `RequestOptions` metadata key, or what the function says; one for all by default.
-   *
-   * Calls without the metadata share one. A function that gives `undefined` leaves the call out of the budget.
-   */
-  readonly key?: string | ((call: Call) => string | undefined) | undefined
-}
 
 /**
  * @category models
@@ -101,7 +82,7 @@ export interface Options {
   readonly maxTokens?: number | undefined
   /** Dollars that a call may cost, in place of the estimate; with it models need no price. */
   readonly estimate?: ((call: Call) => number) | undefined
-  /** Counts the tokens of a text; a quarter of its characters by default. */
+  /** Counts the tokens of a text; by default a quarter of its characters, all of Chinese. */
   readonly countTokens?: tokenEstimate.CountTokens | undefined
   /** What becomes of a call when the store fails: refused by default, or let through with a warning. */
   readonly onStoreFailure?: "refuse" | "allow" | undefined
@@ -181,13 +162,6 @@ export const layer: {
   }
 )
 
-interface Limit {
-  readonly budget: Budget
-  readonly nanos: number
-  /** Milliseconds. */
-  readonly window: number
-}
-
 interface Settings extends Options {
   readonly limits: ReadonlyArray<Limit>
   readonly patience: Duration.Duration
@@ -219,7 +193,9 @@ const policyOf = (
   const settle = (account: Account, amounts: { readonly reserved: number; readonly spent: number }) =>
     within(store.settle(account, amounts), "settle", account, patience).pipe(
       // The answer is there, and a reservation that stays counts until the window ends.
-      Effect.catch((error) => Effect.logWarning(`$${dollars(amounts.spent)} of ${account.name} are not booked`, error))
+      Effect.catchCause((cause) =>
+        Effect.logWarning(`$${dollars(amounts.spent)} of ${account.name} are not booked`, cause)
+      )
     )
 
   /** Interrupted or too late it is taken back, should it have been made. */
@@ -242,12 +218,14 @@ const policyOf = (
 
   const open = Effect.fnUntraced(function*(call: Call, restore: Restore): Effect.fn.Return<Opened, AiError.AiError> {
     const estimate = yield* Effect.fromResult(estimateOf(call, settings.success))
+    // All of them before the first is reserved: these are functions that may throw.
+    const keys = limits.map(({ budget }) => keyOf(budget, call))
     const held: Array<Held> = []
     const giveBack = Effect.suspend(() =>
       Effect.forEach(held, ({ account, reserved }) => settle(account, { reserved, spent: 0 }), { discard: true })
     )
-    for (const limit of limits) {
-      const key = keyOf(limit.budget, call)
+    for (const [i, limit] of limits.entries()) {
+      const key = keys[i]
       if (key === undefined) continue
       const now = yield* Clock.currentTimeMillis
       const account = accountOf(limit, key, now)
@@ -329,7 +307,8 @@ const estimateOf = (call: Call, { estimate, maxTokens = 1024 }: Settings): Resul
       input: call.promptTokens(),
       cacheRead: 0,
       cacheWrite: 0,
-      output: call.maxTokens ?? maxTokens,
+      // One that is no number of tokens the call itself fails for.
+      output: call.maxTokens !== undefined && call.maxTokens >= 0 ? call.maxTokens : maxTokens,
       reasoning: 0
     }
     const most = {
@@ -341,39 +320,6 @@ const estimateOf = (call: Call, { estimate, maxTokens = 1024 }: Settings): Resul
   }
   return Result.succeed(dearest)
 }
-
-const keyOf = ({ key = () => "" }: Budget, call: Call): string | undefined => {
-  if (typeof key === "function") return key(call)
-  return Object.hasOwn(call.metadata, key) ? String(call.metadata[key] ?? "") : ""
-}
-
-const accountOf = ({ budget, window }: Limit, key: string, now: number): Account => ({
-  name: `${encodeURIComponent(budget.name)}:${window}:${key}`,
-  resetsAt: (Math.floor(now / window) + 1) * window
-})
-
-const exceeded = ({ budget, window }: Limit, key: string, found: {
-  readonly account: Account
-  readonly spent: number
-  readonly reserved: number
-  readonly estimate: number
-  readonly now: number
-}): BudgetExceeded =>
-  new BudgetExceeded({
-    budget: budget.name,
-    key,
-    limit: budget.limit,
-    spent: dollars(found.spent),
-    reserved: dollars(found.reserved),
-    estimate: dollars(found.estimate),
-    window: Duration.millis(window),
-    resetsAt: DateTime.makeUnsafe(found.account.resetsAt),
-    retryAfter: Duration.millis(found.account.resetsAt - found.now)
-  })
-
-const amount = "an amount of dollars from 0 to 9 million"
-
-const isAmount = (value: number): boolean => value >= 0 && value <= 9e6
 
 const settingsOf = (options: Options): Result.Result<Settings, AiError.AiError> => {
   const { budgets, maxTokens, patience: given = "5 seconds", pricing } = options
@@ -400,15 +346,4 @@ const settingsOf = (options: Options): Result.Result<Settings, AiError.AiError> 
     limits.push(limit.success)
   }
   return Result.succeed({ ...options, limits, patience })
-}
-
-const limitOf = (method: string, where: string, budget: Budget): Result.Result<Limit, AiError.AiError> => {
-  const wrong = (field: "limit" | "window", accepted: string) =>
-    Result.fail(invalidOption({ method, parameter: `${where}.${field}`, accepted, value: budget[field] }))
-  if (!isAmount(budget.limit)) return wrong("limit", amount)
-  const window = Option.getOrUndefined(Duration.fromInput(budget.window))
-  if (window === undefined || !Duration.isFinite(window) || Duration.toMillis(window) < 1000) {
-    return wrong("window", "a finite duration of at least a second")
-  }
-  return Result.succeed({ budget, nanos: nanos(budget.limit), window: Math.round(Duration.toMillis(window)) })
 }

@@ -53,11 +53,11 @@ export { type Named, type Price, priceOf, type Pricing, type Tokens } from "../m
 export interface Options {
   /** The user's own table, or `bundled` of `effect-ai-gateway/prices`. */
   readonly pricing: Pricing
-  /** The `RequestOptions` metadata keys that are recorded by their values; none by default. Each value is kept until `reset`. */
+  /** The `RequestOptions` metadata keys that are recorded by their values; none by default. */
   readonly keys?: ReadonlyArray<string> | undefined
   /** `provider/model`, for a model of another package, whose answers do not say who gave them. */
   readonly model?: string | undefined
-  /** Counts the tokens of a text where the provider has not; a quarter of its characters by default. */
+  /** Counts the tokens of a text where the provider has not; by default a quarter of its characters, all of Chinese. */
   readonly countTokens?: tokenEstimate.CountTokens | undefined
 }
 
@@ -178,6 +178,9 @@ export const cost = (price: Price, tokens: Partial<Tokens>, images = 0): number 
 
 /**
  * Totals in this process, for as long as the layer lives.
+ *
+ * Models and values of metadata may come from outside and have no end: after the first 10,000 of each, those that are new
+ * are summed up together as `(others)`, until `reset`.
  *
  * @category layers
  * @since 0.1.0
@@ -318,11 +321,14 @@ const recordIn = ({ all, byKey, byModel, byProvider }: Sums, entry: Entry): void
 
 const makeValues = () => new Map<string, Sum>()
 
-const at = <A>(map: Map<string, A>, key: string, make: () => A): A => {
+const at = <A>(map: Map<string, A>, name: string, make: () => A): A => {
+  const key = map.size < most || map.has(name) ? name : "(others)"
   const found = map.get(key) ?? make()
   map.set(key, found)
   return found
 }
+
+const most = 10_000
 
 const add = (sum: Sum, { answered, cached, estimated, nanos, tokens }: Entry): void => {
   sum.requests++

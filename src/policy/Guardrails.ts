@@ -40,13 +40,15 @@ import * as Stream from "effect/Stream"
 import type * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as Prompt from "effect/unstable/ai/Prompt"
-import { type CallOptions, type Calls, fromCalls, type Watch } from "./aroundModel.ts"
+import * as askedModels from "../model/askedModels.ts"
+import { type CallOptions, type Calls, fromCalls, type Handlers, mapHandlers, type Watch } from "./aroundModel.ts"
 import * as CallTexts from "./callTexts.ts"
 import { invalidOption } from "./finalErrors.ts"
 import type { Any, Check, Input } from "./guardChecks.ts"
 import { type Action, blocked, type Finding, ModerationFailed, report } from "./guardFindings.ts"
 import { checkedStream, type Look, type Windows } from "./guardStream.ts"
 import { stampPart, stampResponse } from "./stampFinish.ts"
+import { withhold } from "./withheld.ts"
 
 export {
   type Any,
@@ -58,7 +60,15 @@ export {
   rules,
   UnreadableVerdict
 } from "./guardChecks.ts"
-export { type Action, type Finding, findingsOf, flaggedIn, ModerationFailed, type Report } from "./guardFindings.ts"
+export {
+  type Action,
+  failureOf,
+  type Finding,
+  findingsOf,
+  flaggedIn,
+  ModerationFailed,
+  type Report
+} from "./guardFindings.ts"
 export type { Windows } from "./guardStream.ts"
 
 /**
@@ -143,8 +153,9 @@ export const layer: {
     LanguageModel.LanguageModel,
     Effect.gen(function*() {
       const problem = problemOf(options)
+      const model = yield* LanguageModel.LanguageModel
       // The methods' types follow from the options of each call, which only go through here.
-      const calls = (yield* LanguageModel.LanguageModel) as unknown as Calls<never>
+      const calls = model as unknown as Calls<never>
       if (problem !== undefined) {
         return fromCalls({
           generateText: () => Effect.fail(problem),
@@ -157,7 +168,7 @@ export const layer: {
         Check<string, ErrorOf<Checks[number]>, RequirementsOf<Checks[number]> | Scope.Scope>
       >
       const checks = yield* Effect.forEach(makes, ({ make, name }) => Effect.map(make, (find) => ({ name, find })))
-      return guarded(calls, { ...options, checks })
+      return askedModels.mark(guarded(calls, { ...options, checks }), askedModels.of(model))
     })
   ).pipe(Layer.provide(model)))
 
@@ -200,7 +211,10 @@ const guarded = (calls: Calls<never>, settings: Settings): LanguageModel.Languag
       const reader = CallTexts.answerReader()
       for (const part of response.content) reader.add(part)
       const object = method === "generateObject" ? CallTexts.ofJson(response.text) : ""
-      const found = yield* look("answer", [reader.whole(), object].filter((text) => text !== "").join("\n"))
+      const found = yield* Effect.mapError(
+        look("answer", [reader.whole(), object].filter((text) => text !== "").join("\n")),
+        (error) => withhold(error, response.content)
+      )
       const all = [...flagged, ...found]
       return all.length === 0 ? response : stampResponse(response, report(all))
     })
@@ -221,7 +235,6 @@ const guarded = (calls: Calls<never>, settings: Settings): LanguageModel.Languag
 }
 
 const lookOf = (method: Method, options: CallOptions, settings: Settings) => {
-  // Messages that can be read only once are for the model too.
   const messages = Prompt.make(options.prompt ?? [])
   const prompt = CallTexts.ofPrompt(messages)
   const look: Look = Effect.fnUntraced(function*(phase, text) {
@@ -276,9 +289,11 @@ const withChecks = (options: CallOptions, look: Look): CallOptions => {
   const checked = (handlers: Handlers): Handlers => ({
     ...handlers,
     handle: (name, params, toolCallId, options) =>
-      Effect.andThen(look("answer", CallTexts.ofValue(params)), handlers.handle(name, params, toolCallId, options))
+      Effect.andThen(
+        // The answer is there, though nobody sees it as a whole here.
+        Effect.mapError(look("answer", CallTexts.ofValue(params)), (error) => withhold(error, [])),
+        handlers.handle(name, params, toolCallId, options)
+      )
   })
-  return { ...options, toolkit: Effect.isEffect(toolkit) ? Effect.map(toolkit, checked) : checked(toolkit) }
+  return { ...options, toolkit: mapHandlers(toolkit, checked) }
 }
-
-type Handlers = Effect.Success<Extract<NonNullable<CallOptions["toolkit"]>, Effect.Effect<unknown>>>

@@ -2,7 +2,8 @@
  * Effects that run with each call of a model: when it is asked, when it answers, when it fails, and for each part of a stream.
  *
  * Of each call exactly one of `onResponse`, `onError` and `onInterrupt` runs. By default hooks can neither break nor slow the
- * call: they run beside it, and what they fail with is logged. They see no text of prompts and answers, unless asked for.
+ * call: they run beside it, and what they fail with is logged. It is closing the layer that waits for them: it stands around
+ * a program, and not around each call. Hooks see no text of prompts and answers, unless asked for.
  *
  * **Example** (A log line for each answer)
  *
@@ -49,6 +50,7 @@ import * as ResponseInfo from "../client/ResponseInfo.ts"
 import type { FailureInfo } from "../model/AiErrors.ts"
 import * as Answered from "./answered.ts"
 import { aroundModel, type Policy, type Watch } from "./aroundModel.ts"
+import { unplanned } from "./attempts.ts"
 import { invalidOption } from "./finalErrors.ts"
 import type { EndEvent, ErrorEvent, PartEvent, RequestEvent, ResponseEvent } from "./hookEvents.ts"
 import * as HookLines from "./hookLines.ts"
@@ -131,8 +133,10 @@ export const layer: {
  */
 export const failureOf = (
   error: unknown
-): { readonly hook: HookLines.HookName; readonly cause: Cause.Cause<unknown> } | undefined =>
-  error instanceof HookLines.HookFailed ? { hook: error.hook, cause: error.failure } : undefined
+): { readonly hook: HookLines.HookName; readonly cause: Cause.Cause<unknown> } | undefined => {
+  const own = unplanned(error)
+  return own instanceof HookLines.HookFailed ? { hook: own.hook, cause: own.failure } : undefined
+}
 
 const backgroundOf = (options: Pick<Options, "capacity" | "concurrency" | "grace">) => {
   const method = "Hooks.layer"
@@ -230,9 +234,7 @@ const reportOf = <R>(
   const request = (): RequestEvent => ({
     id,
     method,
-    ...(options.content === true && !isReadOnce(watch.options.prompt)
-      ? { prompt: prompt ??= Prompt.make(watch.options.prompt ?? []) }
-      : {})
+    ...(options.content === true ? { prompt: prompt ??= Prompt.make(watch.options.prompt ?? []) } : {})
   })
   const end = (duration: Duration.Duration, failure?: FailureInfo): EndEvent => {
     const info = answered.finish === undefined ? failure : ResponseInfo.of(answered.finish)
@@ -274,11 +276,11 @@ const reportOf = <R>(
   const interrupt = logged(run("onInterrupt", options.onInterrupt, end))
   const failed = (reason: string, error: unknown) =>
     logged(run("onError", options.onError, (duration) => ({
-      ...end(duration, infoOf(error)),
+      ...end(duration, Answered.failureInfoOf(error)),
       reason,
       isRetryable: AiError.isAiError(error) && error.isRetryable,
-      status: infoOf(error)?.status ?? undefined,
-      code: infoOf(error)?.code ?? undefined,
+      status: Answered.failureInfoOf(error)?.status ?? undefined,
+      code: Answered.failureInfoOf(error)?.code ?? undefined,
       ...(options.content === true ? { error } : {})
     })))
 
@@ -322,22 +324,9 @@ const reportOf = <R>(
 
 const isPart = (part: unknown): part is Response.AnyPart => Response.isPart(part)
 
-/** Messages that come out of a generator are the model's alone. */
-const isReadOnce = (prompt: Prompt.RawInput | undefined): boolean =>
-  typeof prompt === "object" && Symbol.iterator in prompt && Object.is(prompt[Symbol.iterator](), prompt)
-
 const reasonOf = (error: unknown): string => {
   if (AiError.isAiError(error)) return error.reason._tag
   return typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : "Error"
-}
-
-const infoOf = (error: unknown): FailureInfo | undefined => {
-  if (!AiError.isAiError(error)) return undefined
-  // Which reasons can have it is declared where it is written; not every one of Effect's has metadata.
-  const metadata = "metadata" in error.reason
-    ? error.reason.metadata as { readonly aiGateway?: FailureInfo | null } | undefined
-    : undefined
-  return metadata?.aiGateway ?? undefined
 }
 
 /** Policies that keep answers say `cached: true` in what they write on the finish part. */

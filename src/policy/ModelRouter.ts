@@ -48,7 +48,6 @@ import * as Stream from "effect/Stream"
 import * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as Prompt from "effect/unstable/ai/Prompt"
-import type * as Response from "effect/unstable/ai/Response"
 import { aroundCall, type Call, type Called } from "../client/aroundCall.ts"
 import * as RequestOptions from "../client/RequestOptions.ts"
 import { type CallOptions, type Calls, fromCalls, type Watch } from "./aroundModel.ts"
@@ -56,7 +55,7 @@ import { invalidOption } from "./finalErrors.ts"
 import * as Patterns from "./modelPatterns.ts"
 import { Current } from "./routedName.ts"
 import * as Targets from "./routeTargets.ts"
-import { stampPart, stampResponse } from "./stampFinish.ts"
+import { finishOf, type Parts, stampPart, stampResponse } from "./stampFinish.ts"
 import type * as Weights from "./weighted.ts"
 
 export type { Pattern, RouteRequest } from "./modelPatterns.ts"
@@ -289,20 +288,7 @@ export const withModel: {
  * @category accessors
  * @since 0.1.0
  */
-export const routed = (
-  response:
-    | { readonly content: ReadonlyArray<Response.AnyPart> }
-    | ReadonlyArray<Response.AnyPart>
-    | Response.AnyPart
-): Routed | undefined => {
-  const parts: ReadonlyArray<Response.AnyPart> = "content" in response
-    ? response.content
-    : Array.isArray(response)
-    ? response
-    // A list that may be read-only is not taken out of the type by Array.isArray.
-    : [response as Response.AnyPart]
-  return parts.findLast((part) => part.type === "finish")?.metadata.modelRouter ?? undefined
-}
+export const routed = (response: Parts): Routed | undefined => finishOf(response)?.metadata.modelRouter ?? undefined
 
 /**
  * What a call failed with when no route matched its name.

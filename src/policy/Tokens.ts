@@ -41,6 +41,7 @@ import { tokensOf } from "./fileTokens.ts"
 import { invalidOption } from "./finalErrors.ts"
 import * as textTokens from "./textTokens.ts"
 import type { Family } from "./textTokens.ts"
+import { shown } from "./tokenEstimate.ts"
 
 export type { Family } from "./textTokens.ts"
 
@@ -335,10 +336,10 @@ const ofMessage = (message: Prompt.Message, counter: Counter) => {
         text += counter.text(part.text)
         break
       case "tool-call":
-        text += counter.text(part.name) + counter.text(json(part.params))
+        text += counter.text(part.name) + counter.text(shown(part.params))
         break
       case "tool-result":
-        text += counter.text(part.name) + counter.text(json(part.result))
+        text += counter.text(part.name) + counter.text(shown(part.result))
         break
       case "file": {
         const tokens = counter.file(part)
@@ -352,7 +353,7 @@ const ofMessage = (message: Prompt.Message, counter: Counter) => {
 
 const ofTools = (tools: ReadonlyArray<Tool.Any>, counter: Counter): number => {
   const told = tools.filter((tool) => !Tool.isProviderDefined(tool)).map((tool) =>
-    counter.text(json({
+    counter.text(shown({
       name: tool.name,
       description: Tool.getDescription(tool),
       parameters: Tool.getJsonSchema(tool)
@@ -360,9 +361,6 @@ const ofTools = (tools: ReadonlyArray<Tool.Any>, counter: Counter): number => {
   )
   return told.length === 0 ? 0 : sum(told) + (counter.family === "anthropic" ? toolInstructions : 0)
 }
-
-/** What has no JSON is no part of a request. */
-const json = (value: unknown): string => typeof value === "string" ? value : JSON.stringify(value) ?? ""
 
 const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((sum, number) => sum + number, 0)
 

@@ -1,10 +1,13 @@
 /**
- * What an answer says of itself, read from its parts as they come: who gave it, what it used, how it ended.
+ * What an answer says of itself, read from its parts as they come: who gave it, what it used, how it ended. And what the
+ * gateway says of one that failed.
  *
  * @since 0.1.0
  */
+import * as AiError from "effect/unstable/ai/AiError"
 import * as Response from "effect/unstable/ai/Response"
 import * as ResponseInfo from "../client/ResponseInfo.ts"
+import type { FailureInfo } from "../model/AiErrors.ts"
 
 /**
  * What is known so far; `finish` is there once the answer is whole.
@@ -58,3 +61,19 @@ export const of = (response: { readonly content: ReadonlyArray<unknown> }): Answ
   note(answered, response.content)
   return answered
 }
+
+/**
+ * Of an error; undefined where it did not come from the gateway.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const failureInfoOf = (error: unknown): FailureInfo | undefined => {
+  if (!AiError.isAiError(error)) return undefined
+  // Which reasons can have it is declared where it is written; not every one of Effect's has metadata.
+  const info = "metadata" in error.reason ? error.reason.metadata?.["aiGateway"] : undefined
+  return isFailureInfo(info) ? info : undefined
+}
+
+const isFailureInfo = (info: unknown): info is FailureInfo =>
+  typeof info === "object" && info !== null && "provider" in info && "status" in info

@@ -12,7 +12,7 @@ import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as AiError from "effect/unstable/ai/AiError"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
-import type * as Prompt from "effect/unstable/ai/Prompt"
+import * as Prompt from "effect/unstable/ai/Prompt"
 import type * as Tool from "effect/unstable/ai/Tool"
 import type * as Toolkit from "effect/unstable/ai/Toolkit"
 import * as askedModels from "../model/askedModels.ts"
@@ -86,6 +86,14 @@ export interface CallOptions {
 }
 
 /**
+ * The tools of a call with what runs them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Handlers = Toolkit.WithHandler<Record<string, Tool.Any>>
+
+/**
  * The model with the policy around its calls.
  *
  * @category combinators
@@ -113,14 +121,35 @@ export const aroundModel = (model: LanguageModel.LanguageModel, policy: Policy):
 }
 
 /**
- * A model whose methods need not know what is asked of it.
+ * A model whose methods need not know what is asked of it. They may read the prompt as often as they like.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const fromCalls = (calls: Calls<never>): LanguageModel.LanguageModel =>
   // The methods give what the model gave that the options went to.
-  ({ [LanguageModel.TypeId]: LanguageModel.TypeId, ...calls }) as unknown as LanguageModel.LanguageModel
+  ({
+    [LanguageModel.TypeId]: LanguageModel.TypeId,
+    generateText: (options: CallOptions) => calls.generateText(kept(options)),
+    generateObject: (options: CallOptions) => calls.generateObject(kept(options)),
+    streamText: (options: CallOptions) => calls.streamText(kept(options))
+  }) as unknown as LanguageModel.LanguageModel
+
+/**
+ * The toolkit with other handlers. It is known of it as before which tools it has, also where its handlers are made only
+ * during the call.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const mapHandlers = (
+  toolkit: NonNullable<CallOptions["toolkit"]>,
+  f: (handlers: Handlers) => Handlers
+): NonNullable<CallOptions["toolkit"]> => {
+  if (!Effect.isEffect(toolkit)) return f(toolkit)
+  const mapped = Effect.map(toolkit, f)
+  return "tools" in toolkit ? Object.assign(mapped, { tools: toolkit.tools }) : mapped
+}
 
 /**
  * The context with its language model, if it has one, watched: what its calls do is written into the current account.
@@ -135,7 +164,13 @@ export const watchModel = <R>(context: Context.Context<R>): Context.Context<R> =
     : Context.add(context, LanguageModel.LanguageModel, aroundModel(model, { effect: (_) => _, stream: (_) => _ }))
 }
 
-type Handlers = Toolkit.WithHandler<Record<string, Tool.Any>>
+/** Messages that come out of a generator are gone once they are read, and another try would ask with none. */
+const kept = (options: CallOptions): CallOptions => {
+  const { prompt } = options
+  return typeof prompt === "object" && Symbol.iterator in prompt && Object.is(prompt[Symbol.iterator](), prompt)
+    ? { ...options, prompt: Prompt.make(prompt) }
+    : options
+}
 
 interface Account extends Watch {
   readonly acts: Acts.Acts | undefined
@@ -169,12 +204,7 @@ const effect = <A extends LanguageModel.GenerateTextResponse<{}>>(
 const watched = (options: CallOptions, watch: Account): CallOptions => {
   const { toolkit } = options
   if (toolkit === undefined || options.disableToolCallResolution === true) return options
-  return {
-    ...options,
-    toolkit: Effect.isEffect(toolkit)
-      ? Effect.map(toolkit, (handlers) => watchedHandlers(handlers, watch))
-      : watchedHandlers(toolkit, watch)
-  }
+  return { ...options, toolkit: mapHandlers(toolkit, (handlers) => watchedHandlers(handlers, watch)) }
 }
 
 const watchedHandlers = (handlers: Handlers, watch: Account): Handlers => ({

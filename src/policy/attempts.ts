@@ -4,8 +4,9 @@
  * @since 0.1.0
  */
 import * as AiError from "effect/unstable/ai/AiError"
-import type * as Response from "effect/unstable/ai/Response"
 import { isFinal, markFinal } from "./finalErrors.ts"
+import { finishOf, type Parts } from "./stampFinish.ts"
+import { partsOf, withhold } from "./withheld.ts"
 
 /**
  * A model that was asked, and the tag of the error's reason if it failed: `RateLimitError`, `NetworkError`, ...
@@ -62,6 +63,8 @@ export class PlanFailed extends AiError.AiError {
     super({ module: error.module, method: error.method, reason: error.reason })
     this.attempts = attempts
     if (isFinal(error)) markFinal(this)
+    const kept = partsOf(error)
+    if (kept !== undefined) withhold(this, kept)
   }
 
   override get message(): string {
@@ -79,6 +82,17 @@ export class PlanFailed extends AiError.AiError {
 export const attemptsOf = (error: unknown): ReadonlyArray<Failed> => error instanceof PlanFailed ? error.attempts : []
 
 /**
+ * The error as its own policy made it: that of the last model where it came by a plan.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const unplanned = (error: unknown): unknown => {
+  const last = attemptsOf(error).at(-1)
+  return last === undefined ? error : unplanned(last.error)
+}
+
+/**
  * Which models were asked for an answer, oldest first; the last one gave it. None if it did not come by a plan, or has not
  * ended yet.
  *
@@ -87,18 +101,5 @@ export const attemptsOf = (error: unknown): ReadonlyArray<Failed> => error insta
  * @category accessors
  * @since 0.1.0
  */
-export const attempted = (
-  response:
-    | { readonly content: ReadonlyArray<Response.AnyPart> }
-    | ReadonlyArray<Response.AnyPart>
-    | Response.AnyPart
-): ReadonlyArray<Attempted> => {
-  const parts: ReadonlyArray<Response.AnyPart> = "content" in response
-    ? response.content
-    : Array.isArray(response)
-    ? response
-    // A list that may be read-only is not taken out of the type by Array.isArray.
-    : [response as Response.AnyPart]
-  const finish = parts.findLast((part) => part.type === "finish")
-  return finish?.metadata.fallback?.attempted ?? []
-}
+export const attempted = (response: Parts): ReadonlyArray<Attempted> =>
+  finishOf(response)?.metadata.fallback?.attempted ?? []

@@ -37,21 +37,23 @@ export const ofPrompt = (prompt: Prompt.Prompt): string => {
 export const ofValue = (value: unknown): string => {
   const texts: Array<string> = []
   const seen = new Set<object>()
-  const read = (value: unknown): void => {
-    if (typeof value === "string") return void texts.push(value)
-    if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") {
-      return void texts.push(String(value))
-    }
-    if (typeof value !== "object" || value === null || seen.has(value)) return
-    seen.add(value)
-    if (value instanceof Date) return void texts.push(value.toISOString())
-    if (Array.isArray(value)) return value.forEach(read)
-    for (const [name, field] of Object.entries(value)) {
-      texts.push(name)
-      read(field)
+  // What is still to be read, the next one last: values from outside may be nested deeper than calls can be.
+  const left: Array<unknown> = [value]
+  while (left.length > 0) {
+    const value = left.pop()
+    if (typeof value === "string") texts.push(value)
+    else if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") {
+      texts.push(String(value))
+    } else if (typeof value === "object" && value !== null && !seen.has(value)) {
+      seen.add(value)
+      const inside = value instanceof Date
+        ? [Number.isNaN(value.getTime()) ? "" : value.toISOString()]
+        : Array.isArray(value)
+        ? value
+        : Object.entries(value).flat()
+      for (let i = inside.length - 1; i >= 0; i--) left.push(inside[i])
     }
   }
-  read(value)
   return joined(texts)
 }
 

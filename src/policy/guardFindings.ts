@@ -6,7 +6,9 @@
 import * as Cause from "effect/Cause"
 import * as AiError from "effect/unstable/ai/AiError"
 import type * as Response from "effect/unstable/ai/Response"
+import { unplanned } from "./attempts.ts"
 import { markFinal } from "./finalErrors.ts"
+import { finishOf, type Parts } from "./stampFinish.ts"
 
 /**
  * What happens with what is found: the call fails, the finding is noted on the answer, or nothing.
@@ -103,25 +105,24 @@ export const findingsOf = (error: unknown): ReadonlyArray<Finding> | undefined =
     : undefined
 
 /**
+ * The check that failed, also where its error came by a plan of `Fallback`; undefined for other errors.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const failureOf = (error: unknown): ModerationFailed | undefined => {
+  const own = unplanned(error)
+  return own instanceof ModerationFailed ? own : undefined
+}
+
+/**
  * What was flagged in a `generateText` / `generateObject` response, a list of parts, or a finish part itself.
  *
  * @category accessors
  * @since 0.1.0
  */
-export const flaggedIn = (
-  response:
-    | { readonly content: ReadonlyArray<Response.AnyPart> }
-    | ReadonlyArray<Response.AnyPart>
-    | Response.AnyPart
-): ReadonlyArray<Finding> => {
-  const parts: ReadonlyArray<Response.AnyPart> = "content" in response
-    ? response.content
-    : Array.isArray(response)
-    ? response
-    // A list that may be read-only is not taken out of the type by Array.isArray.
-    : [response as Response.AnyPart]
-  return parts.findLast((part) => part.type === "finish")?.metadata.guardrails?.findings ?? []
-}
+export const flaggedIn = (response: Parts): ReadonlyArray<Finding> =>
+  finishOf(response)?.metadata.guardrails?.findings ?? []
 
 /**
  * The error of a call that is blocked.
@@ -148,13 +149,6 @@ export const blocked = (
   // Another model is given the same prompt, but may give another answer.
   return phase === "prompt" ? markFinal(error) : error
 }
-
-/**
- * @category guards
- * @since 0.1.0
- */
-export const isFinish = (part: unknown): part is Response.FinishPart =>
-  typeof part === "object" && part !== null && "type" in part && part.type === "finish"
 
 /**
  * What a finish part says of findings.

@@ -10,8 +10,10 @@ import * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import type * as AiError from "effect/unstable/ai/AiError"
 import * as CallTexts from "./callTexts.ts"
-import { type Finding, isFinish, report } from "./guardFindings.ts"
-import { stampPart } from "./stampFinish.ts"
+import { type Finding, report } from "./guardFindings.ts"
+import { isLeading } from "./leadingParts.ts"
+import { isFinish, stampPart } from "./stampFinish.ts"
+import { withhold } from "./withheld.ts"
 
 /**
  * How streams are checked in windows.
@@ -94,8 +96,8 @@ export const checkedStream = (
       })
       return Effect.suspend((): Pull.Pull<Arr.NonEmptyReadonlyArray<unknown>, unknown, void> => {
         if (hasEnded) return Cause.done()
+        const out: Array<unknown> = []
         return Effect.gen(function*() {
-          const out: Array<unknown> = []
           while (!Arr.isArrayNonEmpty(out)) {
             const parts = yield* Pull.catchDone(pull, () => Effect.succeed(undefined))
             if (parts !== undefined) {
@@ -108,7 +110,12 @@ export const checkedStream = (
             if (!Arr.isArrayNonEmpty(out)) return yield* Cause.done()
           }
           return out
-        })
+        }).pipe(
+          Effect.mapError((error) => {
+            const kept = [...out, ...held]
+            return Cause.isDone(error) || kept.every(isLeading) ? error : withhold(error, kept)
+          })
+        )
       })
     }))
 

@@ -73,8 +73,13 @@ export const hold = <A, E, R, E2 = never>(
       )
     }))
 
-/** Anything that is no response part is content. */
-const isLeading = (element: unknown): boolean => Response.isPart(element) && leading.has(element.type)
+/**
+ * Whether it is no content; anything that is no response part is content.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isLeading = (element: unknown): boolean => Response.isPart(element) && leading.has(element.type)
 
 const leading: ReadonlySet<string> = new Set(
   [

@@ -18,13 +18,13 @@ import * as Response from "effect/unstable/ai/Response"
 import type { MetadataValue } from "../client/GatewayLog.ts"
 import * as RequestOptions from "../client/RequestOptions.ts"
 import * as ResponseInfo from "../client/ResponseInfo.ts"
-import type { FailureInfo } from "../model/AiErrors.ts"
 import * as askedModels from "../model/askedModels.ts"
 import * as Parameters from "../model/Parameters.ts"
 import { costOf, type Named, type Price, priceOf, type Pricing, problemOf, type Tokens } from "../model/pricing.ts"
 import * as Answered from "./answered.ts"
 import type { CallOptions, Policy, Watch } from "./aroundModel.ts"
 import * as tokenEstimate from "./tokenEstimate.ts"
+import { partsOf } from "./withheld.ts"
 
 /**
  * What is known of a call before it is made.
@@ -105,12 +105,26 @@ export interface Settings {
  * @category constructors
  * @since 0.1.0
  */
-export const metered = <S>(model: LanguageModel.LanguageModel, settings: Settings, meter: Meter<S>): Policy => {
-  const behind = askedModels.of(model)
-  const models = settings.models.length > 0 ? settings.models : behind
+export const metered = <S>(model: LanguageModel.LanguageModel, given: Settings, meter: Meter<S>): Policy => {
+  const models = given.models.length > 0 ? given.models : askedModels.of(model)
+  const settings = { ...given, models, countTokens: counted(given.countTokens) }
   const callOf = (watch: Watch) =>
-    Effect.contextWith((context: Context.Context<never>) =>
-      Effect.succeed(makeCall(watch, { ...settings, models }, context))
+    Effect.contextWith((context: Context.Context<never>) => Effect.succeed(makeCall(watch, settings, context)))
+  /** The answer is there, whatever becomes of its bill. */
+  const settle = (opened: S, seen: Seen, call: Call) =>
+    Effect.sync(() => billOf(seen, call, settings.countTokens)).pipe(
+      Effect.catchDefect((defect) =>
+        Effect.as(
+          Effect.logWarning("countTokens failed, and tokens are estimated without it", defect),
+          billOf(
+            seen,
+            { ...call, promptTokens: promptTokensOf(call.options, tokenEstimate.ofText) },
+            tokenEstimate.ofText
+          )
+        )
+      ),
+      Effect.flatMap((bill) => meter.settle(opened, bill, call)),
+      Effect.catchCause((cause) => Effect.logWarning("What a call took is not recorded", cause))
     )
   return {
     effect: (effect, watch) =>
@@ -121,7 +135,7 @@ export const metered = <S>(model: LanguageModel.LanguageModel, settings: Setting
         const seen = makeSeen()
         if (exit._tag === "Success") see(seen, exit.value.content)
         else noteFailure(seen, exit.cause, watch)
-        yield* meter.settle(opened, billOf(seen, call, settings), call)
+        yield* settle(opened, seen, call)
         return yield* exit
       })),
     stream: <A, E, R>(stream: Stream.Stream<A, E, R>, watch: Watch): Stream.Stream<A, E | AiError.AiError, R> =>
@@ -133,10 +147,7 @@ export const metered = <S>(model: LanguageModel.LanguageModel, settings: Setting
             const opened = yield* meter.open(call, restore)
             const seen = makeSeen()
             // Closed when the stream ends, fails, is interrupted or is left in the middle, and before it is tried again.
-            yield* Scope.addFinalizer(
-              scope,
-              Effect.suspend(() => meter.settle(opened, billOf(seen, call, settings), call))
-            )
+            yield* Scope.addFinalizer(scope, Effect.suspend(() => settle(opened, seen, call)))
             return Effect.onExit(pull, (exit) =>
               Effect.sync(() => {
                 if (exit._tag === "Success") see(seen, exit.value)
@@ -174,17 +185,31 @@ const makeCall = (watch: Watch, settings: Settings, context: Context.Context<nev
   const { countTokens, models, pricing } = settings
   const { customCost, metadata = {} } = Context.get(context, RequestOptions.Current)
   const custom = customCost === undefined ? undefined : customPrice(customCost)
-  let promptTokens: number | undefined
   return {
     method: watch.method,
     options: watch.options,
     metadata,
     models,
     maxTokens: Context.get(context, Parameters.Current).maxTokens,
-    promptTokens: () => promptTokens ??= tokenEstimate.ofCall(watch.options, countTokens),
+    promptTokens: promptTokensOf(watch.options, countTokens),
     priceOf: (model) => custom ?? priceOf(pricing, model)
   }
 }
+
+const promptTokensOf = (options: CallOptions, countTokens: tokenEstimate.CountTokens) => {
+  let tokens: number | undefined
+  return () => tokens ??= tokenEstimate.ofCall(options, countTokens)
+}
+
+/** What is no number of tokens would make sums of money that are none. */
+const counted = (countTokens: tokenEstimate.CountTokens): tokenEstimate.CountTokens => (text) => {
+  const tokens = countTokens(text)
+  if (isCount(tokens)) return tokens
+  throw new Error(`countTokens gave ${tokens}, which is no number of tokens`)
+}
+
+const isCount = (tokens: number | undefined): tokens is number =>
+  tokens !== undefined && tokens >= 0 && Number.isFinite(tokens)
 
 /** The caller's own price of this call; undefined for one that is no amount, which the gateway's client refuses. */
 const customPrice = (custom: RequestOptions.CustomCost): Price | undefined => {
@@ -243,12 +268,17 @@ const noteFailure = (seen: Seen, cause: Cause.Cause<unknown>, watch: Watch): voi
   // A handler of a tool runs when the answer is there; what handlers fail with is the caller's own.
   if (watch.hasActed) seen.hasContent = true
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  const kept = partsOf(error)
+  if (kept !== undefined) {
+    seen.hasContent = true
+    see(seen, kept)
+  }
   if (!AiError.isAiError(error)) return
   const { reason } = error
   if (reason._tag === "StructuredOutputError") seen.texts.push(reason.responseText)
   if (reason._tag === "StructuredOutputError" || reason._tag === "InvalidOutputError") seen.usage ??= reason.usage
-  const info = "metadata" in reason ? reason.metadata?.["aiGateway"] : undefined
-  if (isFailureInfo(info)) {
+  const info = Answered.failureInfoOf(error)
+  if (info !== undefined) {
     seen.provider ??= info.provider ?? undefined
     seen.model ??= info.model ?? undefined
     // The answer had begun.
@@ -257,12 +287,9 @@ const noteFailure = (seen: Seen, cause: Cause.Cause<unknown>, watch: Watch): voi
   if (reason._tag === "StructuredOutputError" || seen.usage !== undefined) seen.hasContent = true
 }
 
-const isFailureInfo = (info: unknown): info is FailureInfo =>
-  typeof info === "object" && info !== null && "provider" in info && "status" in info
-
 const nothing: Tokens = { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0 }
 
-const billOf = (seen: Seen, call: Call, { countTokens }: Settings): Bill => {
+const billOf = (seen: Seen, call: Call, countTokens: tokenEstimate.CountTokens): Bill => {
   const asked = call.models.length === 1 ? call.models[0] : undefined
   const model = seen.model ?? asked?.model
   const provider = seen.provider ?? asked?.provider
@@ -296,7 +323,9 @@ const billOf = (seen: Seen, call: Call, { countTokens }: Settings): Bill => {
 }
 
 const inputOf = ({ finish, usage }: Seen): Pick<Tokens, "cacheRead" | "cacheWrite" | "input"> | undefined => {
-  const { cacheRead, cacheWrite, total, uncached } = finish?.usage.inputTokens ?? { total: usage?.promptTokens }
+  const { cacheRead, cacheWrite, total, uncached } = known(
+    finish?.usage.inputTokens ?? { total: usage?.promptTokens }
+  )
   if ((uncached ?? total ?? cacheRead ?? cacheWrite) === undefined) return undefined
   const cached = { cacheRead: cacheRead ?? 0, cacheWrite: cacheWrite ?? 0 }
   // The total has the cached tokens, too.
@@ -304,7 +333,11 @@ const inputOf = ({ finish, usage }: Seen): Pick<Tokens, "cacheRead" | "cacheWrit
 }
 
 const outputOf = ({ finish, usage }: Seen): Pick<Tokens, "output" | "reasoning"> | undefined => {
-  const { reasoning = 0, text, total } = finish?.usage.outputTokens ?? { total: usage?.completionTokens }
+  const { reasoning = 0, text, total } = known(finish?.usage.outputTokens ?? { total: usage?.completionTokens })
   if (total !== undefined) return { output: Math.max(0, total - reasoning), reasoning }
   return text === undefined && reasoning === 0 ? undefined : { output: text ?? 0, reasoning }
 }
+
+/** Differences of counts that do not fit each other come out negative; then the other counts say more. */
+const known = (counts: { readonly [kind: string]: number | undefined }) =>
+  Object.fromEntries(Object.entries(counts).filter(([, tokens]) => isCount(tokens)))

@@ -42,7 +42,7 @@ export const ofText: CountTokens = (text) => {
  */
 export const ofCall = ({ prompt, toolkit }: CallOptions, count: CountTokens): number => {
   let tokens = 0
-  for (const message of prompt === undefined || isOnce(prompt) ? [] : Prompt.make(prompt).content) {
+  for (const message of prompt === undefined ? [] : Prompt.make(prompt).content) {
     // What every message costs beside its text: its role and its ends.
     tokens += 4
     if (typeof message.content === "string") tokens += count(message.content)
@@ -68,10 +68,6 @@ export const shown = (value: unknown): string => {
 }
 
 const ofImage = 1000
-
-/** Messages that can be read only once are left to the call. */
-const isOnce = (prompt: Prompt.RawInput): boolean =>
-  typeof prompt === "object" && Symbol.iterator in prompt && Object.is(prompt[Symbol.iterator](), prompt)
 
 const ofPart = (part: Exclude<Prompt.Message["content"], string>[number], count: CountTokens): number => {
   switch (part.type) {

@@ -16,6 +16,8 @@ import * as Parameters from "../../src/model/Parameters.ts"
 import * as Budget from "../../src/policy/Budget.ts"
 import * as BudgetStore from "../../src/policy/BudgetStore.ts"
 import * as Fallback from "../../src/policy/Fallback.ts"
+import * as Guardrails from "../../src/policy/Guardrails.ts"
+import * as Hooks from "../../src/policy/Hooks.ts"
 import * as Retry from "../../src/policy/Retry.ts"
 import { fixture, layer as gatewayModel } from "../support/parts.ts"
 import * as StubTransport from "../support/StubTransport.ts"
@@ -209,7 +211,11 @@ describe("Budget", () => {
 
   it.effect("knows the models of the gateway's own layers, also inside other policies", () =>
     Effect.gen(function*() {
-      const model = gatewayModel(StubTransport.make({ body: fixture("native-text.json") })).pipe(Retry.layer())
+      const model = gatewayModel(StubTransport.make({ body: fixture("native-text.json") })).pipe(
+        Retry.layer(),
+        Hooks.layer({}),
+        Guardrails.layer({ checks: [Guardrails.rules({ secret: ["nightingale"] })] })
+      )
       const table = { "@cf/meta/llama-3.1-8b-instruct": { input: 0, output: 1e6 } }
       const { model: _, ...unnamed } = options({ pricing: table, budgets: [all(100)] })
       yield* Effect.gen(function*() {
@@ -240,6 +246,7 @@ describe("Budget", () => {
         ["budgets[0].limit", { budgets: [all(Number.NaN)] }],
         ["budgets[1].window", { budgets: [all(1), { name: "b", limit: 1, window: "10 millis" }] }],
         ["budgets[0].window", { budgets: [{ name: "b", limit: 1, window: Duration.infinity }] }],
+        ["budgets[0].window", { budgets: [{ name: "b", limit: 1, window: 1e300 }] }],
         ["maxTokens", { maxTokens: 0 }],
         ["patience", { patience: 0 }],
         ["pricing[\"x\"].input", { pricing: { x: { input: -1, output: 1 } } }],
@@ -258,6 +265,34 @@ describe("Budget", () => {
         }
       }
     }))
+
+  it.effect("holds nothing back when functions of its options throw, and takes no number for one that is none", () =>
+    Effect.gen(function*() {
+      const no = () => {
+        throw new Error("no")
+      }
+      let counts = 0
+      const uncounted = answer(4, { usage: usage({}, {}) })
+      const cases: ReadonlyArray<readonly [spent: number, more: Partial<Budget.Options>]> = [
+        [0, { budgets: [all(10), { ...all(10), name: "other", key: no }] }],
+        [0, { countTokens: () => Number.NaN }],
+        // Only the prompt is counted: two tokens for "Hello" are estimated in its place.
+        [2, { countTokens: () => counts++ === 0 ? 1 : no() }],
+        [2, { countTokens: () => Number.NaN, estimate: () => 5 }]
+      ]
+      for (const [i, [spent, more]] of cases.entries()) {
+        yield* Effect.gen(function*() {
+          yield* Effect.exit(generate)
+          assert.deepInclude(yield* Budget.balance(all(10)), { spent, reserved: 0 }, `${i}`)
+        }).pipe(within(fakeModel(Effect.succeed(uncounted)), options(more)))
+      }
+    }))
+
+  it.effect("leaves a limit of tokens that is none to the call itself", () =>
+    generate.pipe(
+      Parameters.withParameters({ maxTokens: Number.NaN }),
+      within(fakeModel(Effect.succeed(answer(1))))
+    ))
 
   it.effect("is not tried again by a Retry, and lets a Fallback go on to a model with money left", () =>
     Effect.gen(function*() {
@@ -337,11 +372,27 @@ describe("Budget", () => {
     it.effect("gives the answer that is there also when it cannot be booked", () =>
       Effect.gen(function*() {
         const store = brokenStore({ reserve: () => Effect.succeed({ granted: true, spent: 0, reserved: 5 }) })
-        const response = yield* generate.pipe(
-          Effect.provide(Budget.layer(fakeModel(Effect.succeed(answer(4))), options())),
-          Effect.provide(store)
-        )
-        assert.strictEqual(response.text, "Hello")
+        const settled: Array<string> = []
+        const dying = brokenStore({
+          reserve: () => Effect.succeed({ granted: true, spent: 0, reserved: 5 }),
+          settle: ({ name }) => {
+            settled.push(name)
+            return Effect.die("no")
+          }
+        })
+        for (const broken of [store, dying]) {
+          const response = yield* generate.pipe(
+            Effect.provide(
+              Budget.layer(
+                fakeModel(Effect.succeed(answer(4))),
+                options({ budgets: [all(10), { ...all(10), name: "b" }] })
+              )
+            ),
+            Effect.provide(broken)
+          )
+          assert.strictEqual(response.text, "Hello")
+        }
+        assert.lengthOf(settled, 2)
       }))
 
     it.effect("waits no longer than its patience, and takes back a reservation that comes late or for nobody", () =>

@@ -153,6 +153,31 @@ describe("Cost", () => {
         assert.deepInclude(totals.tokens, { input: 30, cacheRead: 40 })
       }))
 
+    it.effect("takes no count that is negative, and none of countTokens that is no number", () =>
+      Effect.gen(function*() {
+        const given = usage(
+          { total: 30, uncached: -10, cacheRead: 40 },
+          { total: 5, reasoning: -1 }
+        )
+        const totals = yield* totalsOf(fakeModel(Effect.succeed(counted({ usage: given }))), generate)
+        assert.deepStrictEqual(totals.tokens, { input: 0, cacheRead: 40, cacheWrite: 0, output: 5, reasoning: 0 })
+        const uncounted = fakeModel(Effect.succeed(counted({ text: "y".repeat(40), usage: usage({ total: 7 }, {}) })))
+        const estimated = yield* totalsOf(uncounted, generate, { countTokens: () => Number.NaN })
+        assert.strictEqual(estimated.tokens.output, 10)
+      }))
+
+    it.effect("gives the answer also when the tracker dies", () =>
+      Effect.gen(function*() {
+        const tracker = Cost.Tracker.of({
+          record: () => Effect.die("no"),
+          totals: Effect.die("no"),
+          reset: Effect.die("no")
+        })
+        const model = Cost.layer(fakeModel(Effect.succeed(counted({ text: "Hello" }))), { pricing })
+        const { text } = yield* generate.pipe(Effect.provide(model), Effect.provideService(Cost.Tracker, tracker))
+        assert.strictEqual(text, "Hello")
+      }))
+
     it.effect("knows provider and model of a gateway's answer, and who was asked for one that is cut", () =>
       Effect.gen(function*() {
         const anthropic = (end: "close" | "reset") =>
@@ -409,6 +434,29 @@ describe("Cost", () => {
         }
       }))
   })
+
+  it.effect("keeps no more sums than ten thousand of each kind, whatever names come from outside", () =>
+    Effect.gen(function*() {
+      const { record, totals } = yield* Cost.Tracker
+      const entry: Cost.Entry = {
+        provider: "openai",
+        model: "gpt-5",
+        keys: { user: "first" },
+        tokens: { input: 1, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0 },
+        nanos: 1e9,
+        cached: false,
+        estimated: false,
+        answered: true
+      }
+      for (let i = 0; i < 10_010; i++) yield* record({ ...entry, model: `m${i}`, keys: { user: `u${i}` } })
+      yield* record({ ...entry, model: "m0", keys: { user: "u0" } })
+      const { byKey, byModel, cost } = yield* totals
+      assert.strictEqual(cost, 10_011)
+      for (const [sums, known] of [[byModel, "openai/m0"], [byKey["user"] ?? {}, "u0"]] as const) {
+        assert.lengthOf(Object.keys(sums), 10_001)
+        assert.deepStrictEqual([sums[known]?.cost, sums["(others)"]?.cost], [2, 10])
+      }
+    }).pipe(Effect.provide(Cost.layerTracker)))
 
   it.effect("sums up any number of costs without drift", () =>
     Effect.promise(() =>

@@ -176,6 +176,22 @@ describe("Guardrails", () => {
         assert.strictEqual(asked.times, 1)
       }))
 
+    it.effect("is read however deep a tool's result is nested, and whatever is in it", () =>
+      Effect.gen(function*() {
+        let result: unknown = ["a bomb"]
+        for (let depth = 0; depth < 20_000; depth++) result = depth % 2 === 0 ? { inner: result } : [result]
+        for (const value of [result, [new Date(Number.NaN), "a bomb"]]) {
+          const error = yield* Effect.flip(Effect.provide(
+            generate([{
+              role: "tool",
+              content: [{ type: "tool-result", id: "1", name: "look", isFailure: false, result: value }]
+            }]),
+            Guardrails.layer(modelOf().layer, { checks: [bombs] })
+          ))
+          assert.isDefined(Guardrails.findingsOf(error))
+        }
+      }))
+
     it.effect("reaches the model also where it can be read only once", () =>
       Effect.gen(function*() {
         const stub = StubTransport.make({ body: "{\"response\":\"hello\"}" })
@@ -630,26 +646,33 @@ describe("Guardrails", () => {
         )
       }))
 
-    it.effect("is asked without the request options of the call, whose cache key would answer for it", () =>
-      Effect.gen(function*() {
-        const keys: Array<unknown> = []
-        const noting = (stub: StubTransport.StubTransport): StubTransport.StubTransport => ({
-          ...stub,
-          send: (steps) =>
-            Effect.flatMap(RequestOptions.Current, ({ cacheKey }) => {
-              keys.push(cacheKey)
-              return stub.send(steps)
-            })
-        })
-        const main = StubTransport.make({ body: "{\"response\":\"hello\"}" })
-        yield* generate().pipe(
-          RequestOptions.withOptions({ cacheKey: "faq-1" }),
-          Effect.provide(Guardrails.layer(gatewayLayer(noting(main)), {
+    const keyed = RequestOptions.withOptions({ cacheKey: "faq-1" })
+    const builds = {
+      "before the call": (model: Layer.Layer<LanguageModel.LanguageModel>) => Effect.provide(keyed(generate()), model),
+      "in the call": (model: Layer.Layer<LanguageModel.LanguageModel>) => keyed(Effect.provide(generate(), model)),
+      "by a plan, when it is first asked": (model: Layer.Layer<LanguageModel.LanguageModel>) =>
+        Effect.provide(keyed(generate()), Fallback.layer(Fallback.plan([model])))
+    }
+    for (const [when, build] of Object.entries(builds)) {
+      it.effect(`built ${when}, is asked without the request options of the call, whose cache key would answer for it`, () =>
+        Effect.gen(function*() {
+          const keys: Array<unknown> = []
+          const noting = (stub: StubTransport.StubTransport): StubTransport.StubTransport => ({
+            ...stub,
+            send: (steps) =>
+              Effect.flatMap(RequestOptions.Current, ({ cacheKey }) => {
+                keys.push(cacheKey)
+                return stub.send(steps)
+              })
+          })
+          const main = StubTransport.make({ body: "{\"response\":\"hello\"}" })
+          const model = Guardrails.layer(gatewayLayer(noting(main)), {
             checks: [Guardrails.llamaGuard(gatewayLayer(noting(verdicts("safe"))))]
-          }))
-        )
-        assert.deepStrictEqual(keys, [undefined, "faq-1", undefined])
-      }))
+          })
+          yield* build(model)
+          assert.deepStrictEqual(keys, [undefined, "faq-1", undefined])
+        }))
+    }
 
     it.effect("does not make a call final that has done nothing itself", () =>
       Effect.gen(function*() {

@@ -138,6 +138,15 @@ describe("Tokens", () => {
       assert.strictEqual(Tokens.estimate([]).total, 0)
     })
 
+    it("counts nothing for values that have no JSON", () => {
+      const call = (params: unknown) =>
+        Tokens.estimate([{
+          role: "assistant",
+          content: [{ type: "tool-call", id: "c", name: "f", params, providerExecuted: false }]
+        }]).total
+      assert.strictEqual(call({ large: 1n }), call(""))
+    })
+
     it("has its tools as the model is told of them", () => {
       const tool = tools.tools.get_weather
       const told = JSON.stringify({
