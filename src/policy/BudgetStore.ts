@@ -1,5 +1,5 @@
 /**
- * Where budgets are kept: in memory, in Effect's `KeyValueStore`, in a Durable Object, or in Redis.
+ * Where budgets are kept: in memory, in Effect's `KeyValueStore`, that of a Durable Object too, or in Redis.
  *
  * A budget's account is two whole numbers for the window that runs now: what was spent, and what calls in flight have
  * reserved. A call reserves first, if that fits, and settles when it has ended. Who never settles - a process that dies -
@@ -143,37 +143,8 @@ export const layerKeyValueStore = (
 ): Layer.Layer<BudgetStore, never, KeyValueStore.KeyValueStore> =>
   Layer.effect(
     BudgetStore,
-    Effect.map(KeyValueStore.KeyValueStore, (store) => fromCells(options.prefix, store))
+    Effect.map(KeyValueStore.KeyValueStore, (store) => inEntries(store, options.prefix))
   )
-
-/**
- * The part of a Durable Object's storage that is used here.
- *
- * @category models
- * @since 0.1.0
- */
-export interface DurableObjectStorage {
-  readonly get: (key: string) => Promise<unknown>
-  readonly put: (key: string, value: string) => Promise<void>
-  readonly delete: (key: string) => Promise<boolean>
-}
-
-/**
- * In a Durable Object's own storage: exact, since the object is the only one that writes there.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layerDurableObject = (
-  storage: DurableObjectStorage,
-  options: { readonly prefix?: string | undefined } = {}
-): Layer.Layer<BudgetStore> =>
-  Layer.sync(BudgetStore, () =>
-    fromCells(options.prefix, {
-      get: (key) => Effect.tryPromise(() => storage.get(key)),
-      set: (key, value) => Effect.tryPromise(() => storage.put(key, value)),
-      remove: (key) => Effect.tryPromise(() => storage.delete(key))
-    }))
 
 /**
  * In Redis through Effect's own service: exact for all who use it, since each step is one script.
@@ -255,12 +226,6 @@ const settleIn = (
   { ...kept, reserved: Math.max(0, kept.reserved - reserved), spent: kept.spent + spent }
 ]
 
-interface Cells {
-  readonly get: (key: string) => Effect.Effect<unknown, unknown>
-  readonly set: (key: string, value: string) => Effect.Effect<unknown, unknown>
-  readonly remove: (key: string) => Effect.Effect<unknown, unknown>
-}
-
 const Entry = Schema.fromJsonString(Schema.Struct({
   resetsAt: Schema.Finite,
   spent: Schema.Finite,
@@ -268,16 +233,16 @@ const Entry = Schema.fromJsonString(Schema.Struct({
 }))
 
 /** Reads, changes and writes an entry, with nobody else of this process in between. */
-const fromCells = (prefix: string = defaultPrefix, cells: Cells): BudgetStore["Service"] => {
+const inEntries = (entries: KeyValueStore.KeyValueStore, prefix: string = defaultPrefix): BudgetStore["Service"] => {
   const locks = makeLocks()
   const at = <A>(operation: Operation, account: Account, f: Change<A>): Effect.Effect<A, BudgetStoreError> => {
     const key = `${prefix}${account.name}`
     const change = Effect.gen(function*() {
-      const text = yield* cells.get(key)
-      const kept = text === undefined || text === null ? undefined : yield* Schema.decodeUnknownEffect(Entry)(text)
+      const text = yield* entries.get(key)
+      const kept = text === undefined ? undefined : yield* Schema.decodeUnknownEffect(Entry)(text)
       const { next, result } = apply(kept, account, f)
-      if (next === "remove") yield* cells.remove(key)
-      else if (next !== "keep") yield* cells.set(key, JSON.stringify(next))
+      if (next === "remove") yield* entries.remove(key)
+      else if (next !== "keep") yield* entries.set(key, JSON.stringify(next))
       return result
     })
     return locks(key, change).pipe(

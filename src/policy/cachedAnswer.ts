@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type * as Arr from "effect/Array"
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
@@ -12,6 +12,7 @@ import type * as Tool from "effect/unstable/ai/Tool"
 import * as Toolkit from "effect/unstable/ai/Toolkit"
 import type { Watch } from "./aroundModel.ts"
 import type { Tools } from "./cacheKey.ts"
+import { finishOf, type Parts } from "./stampFinish.ts"
 
 /**
  * What the finish part of an answer from a cache says.
@@ -142,7 +143,8 @@ export const encode = (
   })
 
 /**
- * The parts of an entry as the model gave them, the finish part with the entry's age.
+ * The parts of an entry as the model gave them, the finish part and the first of a stream with its age: who leaves a stream
+ * before its end is to know, too, that nothing was paid for it.
  *
  * @category decoding
  * @since 0.1.0
@@ -154,7 +156,7 @@ export const decodeParts = (
 ): Effect.Effect<ReadonlyArray<Arr.NonEmptyReadonlyArray<Response.AnyPart>>, Schema.SchemaError> =>
   Effect.map(
     Schema.decodeUnknownEffect(partsOf(form, options.isStream))(entry.parts),
-    (groups) => groups.map((parts) => stamp(parts, ageOf(entry, options.now)))
+    (groups) => groups.map((parts, group) => stamp(parts, options.isStream && group === 0, ageOf(entry, options.now)))
   )
 
 /**
@@ -187,20 +189,8 @@ export const decodeResponse = (
  * @since 0.1.0
  */
 export const of = (
-  response:
-    | { readonly content: ReadonlyArray<Response.AnyPart> }
-    | ReadonlyArray<Response.AnyPart>
-    | Response.AnyPart
-): Cached | undefined => {
-  const parts: ReadonlyArray<Response.AnyPart> = "content" in response
-    ? response.content
-    : Array.isArray(response)
-    ? response
-    // A list that may be read-only is not taken out of the type by Array.isArray.
-    : [response as Response.AnyPart]
-  const finish = parts.findLast((part) => part.type === "finish")
-  return finish?.metadata.responseCache ?? undefined
-}
+  response: Parts
+): Cached | undefined => finishOf(response)?.metadata.responseCache ?? undefined
 
 /**
  * Seconds since the model gave the answer.
@@ -212,16 +202,15 @@ export const ageOf = (entry: Entry, now: number): number => Math.max(0, now - en
 
 const stamp = (
   parts: Arr.NonEmptyReadonlyArray<Response.AnyPart>,
+  isFirst: boolean,
   age: number
 ): Arr.NonEmptyReadonlyArray<Response.AnyPart> =>
-  parts.some(({ type }) => type === "finish")
-    // As many parts as there were.
-    ? parts.map((part): Response.AnyPart =>
-      part.type === "finish"
-        ? { ...part, metadata: { ...part.metadata, responseCache: { cached: true, age } } }
-        : part
-    ) as ReadonlyArray<Response.AnyPart> as Arr.NonEmptyReadonlyArray<Response.AnyPart>
-    : parts
+  Arr.map(parts, (part, index) => {
+    if (part.type !== "finish" && !(isFirst && index === 0)) return part
+    const responseCache: Cached = { cached: true, age }
+    // All parts have metadata, and any part's may have those of a policy.
+    return { ...part, metadata: { ...part.metadata, responseCache } } as Response.AnyPart
+  })
 
 /** Parts are encoded and decoded as `LanguageModel.make` does it. Services that a tool's schemas need are the caller's. */
 const partsOf = (

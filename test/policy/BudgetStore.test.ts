@@ -10,6 +10,7 @@ import * as KeyValueStore from "effect/unstable/persistence/KeyValueStore"
 import { randomBytes } from "node:crypto"
 import { afterAll, beforeAll } from "vitest"
 import * as BudgetStore from "../../src/policy/BudgetStore.ts"
+import * as DurableObjectStorage from "../../src/store/DurableObjectStorage.ts"
 import { isMissing, type Redis, redis } from "../support/redis.ts"
 
 const hour = 3_600_000
@@ -23,7 +24,8 @@ export const slowStorage = () => {
     entries,
     get: (key: string) => slowly(() => entries.get(key)),
     put: (key: string, value: string) => slowly(() => void entries.set(key, value)),
-    delete: (key: string) => slowly(() => entries.delete(key))
+    delete: (key: string) => slowly(() => entries.delete(key)),
+    list: () => slowly(() => entries)
   }
 }
 
@@ -136,13 +138,16 @@ if (!isMissing) {
 const onRedis = (prefix = randomBytes(8).toString("hex")) =>
   BudgetStore.layerRedis({ prefix }).pipe(Layer.provide(NodeRedis.layer({ url: server?.url ?? "" })))
 
+const inDurableObject = (storage: DurableObjectStorage.Storage) =>
+  BudgetStore.layerKeyValueStore().pipe(Layer.provide(DurableObjectStorage.layer(storage)))
+
 contract("memory", () => BudgetStore.layerMemory)
 contract("KeyValueStore", () => BudgetStore.layerKeyValueStore().pipe(Layer.provide(KeyValueStore.layerMemory)))
-contract("Durable Object", () => BudgetStore.layerDurableObject(slowStorage()))
+contract("Durable Object", () => inDurableObject(slowStorage()))
 contract("Redis", onRedis, isMissing)
 
 // What workerd gives is what is asked for.
-export const ofWorkerd = (state: DurableObjectState) => BudgetStore.layerDurableObject(state.storage)
+export const ofWorkerd = (state: DurableObjectState) => DurableObjectStorage.layer(state.storage)
 
 describe("BudgetStore", () => {
   it.effect("keeps nothing in a Durable Object of an account that has nothing", () =>
@@ -151,10 +156,10 @@ describe("BudgetStore", () => {
       yield* Effect.gen(function*() {
         const store = yield* BudgetStore.BudgetStore
         yield* store.reserve(account("a"), { amount: 3, limit: 5 })
-        assert.deepStrictEqual([...storage.entries.keys()], ["ai-gateway:budget:a"])
+        assert.deepStrictEqual([...storage.entries.keys()], ["kv:ai-gateway:budget:a"])
         yield* store.settle(account("a"), { reserved: 3, spent: 0 })
         assert.strictEqual(storage.entries.size, 0)
-      }).pipe(Effect.provide(BudgetStore.layerDurableObject(storage)))
+      }).pipe(Effect.provide(inDurableObject(storage)))
     }))
 
   it.effect("says what the storage failed with, and takes no entry that it did not write", () =>
@@ -162,13 +167,13 @@ describe("BudgetStore", () => {
       const storage = slowStorage()
       const run = <A, E>(f: (store: BudgetStore.BudgetStore["Service"]) => Effect.Effect<A, E>) =>
         Effect.flip(Effect.flatMap(BudgetStore.BudgetStore, f)).pipe(
-          Effect.provide(BudgetStore.layerDurableObject({ ...storage, put: () => Promise.reject(new Error("full")) }))
+          Effect.provide(inDurableObject({ ...storage, put: () => Promise.reject(new Error("full")) }))
         )
       const failed = yield* run((store) => store.reserve(account("a"), { amount: 1, limit: 5 }))
       assert.strictEqual(failed.operation, "reserve")
       assert.include(Cause.pretty(Cause.fail(failed.cause)), "full")
       for (const entry of ["no JSON", "{\"spent\":1}", "{\"resetsAt\":1,\"spent\":\"1\",\"reserved\":0}"]) {
-        storage.entries.set("ai-gateway:budget:a", entry)
+        storage.entries.set("kv:ai-gateway:budget:a", entry)
         const corrupt = yield* run((store) => store.balance(account("a")))
         assert.strictEqual(corrupt._tag, "BudgetStoreError")
       }

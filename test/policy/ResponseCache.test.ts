@@ -186,7 +186,13 @@ describe("ResponseCache", () => {
         const second = yield* groupsOf(streamed())
         assert.strictEqual(model.calls, 1)
         assert.deepStrictEqual(first.map((group) => group.length), [3, 2, 2, 1])
-        assert.deepStrictEqual(second.slice(0, -1), first.slice(0, -1))
+        // The first part says it as well, for who does not read to the end.
+        const stamped = { metadata: { responseCache: { cached: true, age: 3 } } }
+        assert.deepStrictEqual<unknown>(
+          second.slice(0, -1).map((group, at) => at === 0 ? [{ ...group[0], metadata: {} }, ...group.slice(1)] : group),
+          first.slice(0, -1)
+        )
+        assert.deepInclude(second[0]?.[0], stamped)
         assert.deepStrictEqual(ResponseCache.of(second.flat()), { cached: true, age: 3 })
         assert.isUndefined(ResponseCache.of(first.flat()))
         assert.strictEqual(yield* textOf(), "answer 1")

@@ -175,6 +175,12 @@ const stack = Effect.fnUntraced(
       ledger,
       /** Every call is one of the same model, as in a Worker that keeps it. */
       call: methods[method].pipe(Effect.provideContext(context), Effect.provideContext(services)),
+      /** A stream that its consumer leaves after the first part. */
+      left: LanguageModel.streamText({ prompt: "Say hello" }).pipe(
+        Stream.take(1),
+        Stream.runDrain,
+        Effect.provideContext(context)
+      ),
       costs: Effect.provideContext(Cost.totals, services),
       balance: Effect.provideContext(Budget.balance({ name: "all", limit: 10, window: "1 day" }), services)
     }
@@ -314,6 +320,15 @@ describe("policies around one another", () => {
         }
       }).pipe(Effect.provide([Cost.layerTracker, BudgetStore.layerMemory, Persistence.layerBackingMemory])))
   }
+
+  it.effect("costs around a cache: a stream from the cache is free also for who leaves it", () =>
+    Effect.gen(function*() {
+      const { call, costs, left } = yield* stack("cost", "cache", "streamText")
+      yield* call
+      assert.strictEqual((yield* costs).cost, price)
+      yield* left
+      assert.deepInclude(yield* costs, { cost: price, requests: 2, cached: 1 })
+    }).pipe(Effect.scoped))
 
   for (const [outer, inner] of pairs) {
     const pair = `${outer} around ${inner}`
