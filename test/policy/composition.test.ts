@@ -114,7 +114,13 @@ const policies: {
 } = {
   router: () => (model) => ModelRouter.make({ routes: [{ pattern: "*", to: model }] }).layer,
   cost: () => Cost.layer({ pricing, model: "test/model" }),
-  budget: () => Budget.layer({ pricing, model: "test/model", budgets: [{ name: "all", limit: 10, window: "1 day" }] }),
+  budget: () =>
+    Budget.layer({
+      pricing,
+      model: "test/model",
+      budgets: [{ name: "all", limit: 10, window: "1 day" }],
+      estimate: () => price
+    }),
   cache: () => ResponseCache.layer({ name: "test/model", ttl: "1 hour" }),
   guardrails: () => Guardrails.layer({ checks: [Guardrails.rules({ secret: ["nightingale"] })] }),
   hooks: ({ hooks }) => {
@@ -409,6 +415,43 @@ describe("policies around one another", () => {
         if (has("budget")) assert.strictEqual((yield* balance).reserved, 0, pair)
         assert.strictEqual(yield* call, "Hello", `${pair}: nothing was kept`)
       }).pipe(Effect.scoped))
+
+    it.effect(`${pair}: answer many at once, ask once for all where one of them caches, and overspend nothing`, () =>
+      Effect.forEach(
+        all,
+        Effect.fnUntraced(function*(method) {
+          // A budget has room for ten.
+          const many = 14
+          const { balance, call, costs, handlers, ledger, seen } = yield* stack(outer, inner, method)
+          const what = each(method, pair)
+          const exits = yield* Effect.all(Array.from({ length: many }, () => Effect.exit(call)), {
+            concurrency: "unbounded"
+          })
+          const answered = exits.filter(Exit.isSuccess)
+          assert.deepStrictEqual(new Set(answered.map(({ value }) => value)), new Set([answers[method]]), what)
+          const isShared = has("cache") && method !== "tools"
+          // What a budget refuses, a fallback around it asks of the spare model.
+          const bySpare = ledger.spare.seen.calls
+          const asked = isShared ? 1 : has("budget") ? 10 : many
+          // Around a cache a budget sets money aside before anybody knows that the answer is there.
+          const isLimited = has("budget") && outer !== "fallback" && (outer === "budget" || !isShared)
+          const served = isLimited ? 10 : many
+          assert.deepStrictEqual([seen.calls, answered.length], [asked, served], what)
+          assert.strictEqual(bySpare, outer === "fallback" && inner === "budget" ? many - asked : 0, what)
+          if (method === "tools") assert.lengthOf(handlers, answered.length, what)
+          if (has("hooks")) {
+            const within = inner === "hooks" && (isShared || has("budget")) ? asked : many
+            assert.lengthOf(ledger.hooks, within, what)
+            assert.lengthOf(
+              ledger.hooks.filter((name) => name === "error"),
+              outer === "hooks" || !has("budget") ? many - served : 0,
+              what
+            )
+          }
+          if (has("cost")) assert.strictEqual((yield* costs).cost, asked * price, what)
+          if (has("budget")) assert.deepInclude(yield* balance, { spent: asked * price, reserved: 0 }, what)
+        })
+      ).pipe(Effect.scoped))
 
     it.effect(`${pair}: interrupt the model, and hold nothing back`, () =>
       Effect.forEach(
