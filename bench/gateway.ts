@@ -2,7 +2,7 @@
  * The local gateway as a proxy, beside Portkey's gateway and a bare `node:http` proxy, in front of one upstream on this
  * machine: JSON answers, cache hits, the first byte of streams, and 1,000 streams at once.
  *
- * `node bench/gateway.ts [seconds] [rounds]`; subjects are interleaved, medians and ratios of one run are printed. Needs
+ * `npm run build && node bench/gateway.ts [seconds] [rounds]`; subjects are interleaved, medians and ratios of one run are printed. Needs
  * `wrk` (Debian's package); Portkey's gateway is installed into `bench/peers` at the first run.
  *
  * Ours has all on: authentication, a cache that is looked up and written to (each request is another one), a rate limit, a
@@ -114,8 +114,8 @@ interface Subject {
 
 const startOurs = async (port: number, folder: string): Promise<{ readonly base: string; readonly pid: number }> => {
   const child = spawn(process.execPath, [
-    "--conditions=effect-ai-gateway-source",
-    join(root, "src/cli.ts"),
+    // As it is installed: Node's stripping of types alone takes tens of megabytes.
+    join(root, "lib/cli.js"),
     "local",
     "--json",
     "--port=0",
