@@ -15,10 +15,8 @@ import * as Answer from "./Answer.ts"
 import * as bodyTee from "./bodyTee.ts"
 import * as Cache from "./Cache.ts"
 import { CacheStore } from "./CacheStore.ts"
-import type * as ChatWriter from "./compat/ChatWriter.ts"
 import * as Compat from "./compat/Compat.ts"
 import type * as Unified from "./compat/Unified.ts"
-import * as Costs from "./Costs.ts"
 import * as Credentials from "./Credentials.ts"
 import * as CustomUpstream from "./CustomUpstream.ts"
 import * as Destination from "./Destination.ts"
@@ -29,8 +27,7 @@ import type { GatewayRequest, Step } from "./GatewayRequest.ts"
 import * as Guardrails from "./guardrails/Guardrails.ts"
 import * as Inspection from "./Inspection.ts"
 import * as LogEntries from "./LogEntries.ts"
-import { type LogEntry, LogStore } from "./LogStore.ts"
-import { Metrics } from "./Metrics.ts"
+import { LogStore } from "./LogStore.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
 import * as Policies from "./policies/Policies.ts"
 import { PolicyStore } from "./policies/PolicyStore.ts"
@@ -43,17 +40,13 @@ import * as RequestOptions from "./RequestOptions.ts"
 import * as Retries from "./Retries.ts"
 import type { RouteStore } from "./RouteStore.ts"
 import type { Sealing } from "./Sealing.ts"
+import * as Settlement from "./Settlement.ts"
 import * as SimulatedProviders from "./SimulatedProviders.ts"
 import { Site } from "./Site.ts"
-import * as SpanExports from "./SpanExports.ts"
 import * as SpendLimits from "./SpendLimits.ts"
-import * as TokenUsage from "./TokenUsage.ts"
 import * as Upstream from "./Upstream.ts"
 import { UpstreamClient } from "./UpstreamClient.ts"
 import * as WorkersAi from "./WorkersAi.ts"
-
-/** Larger bodies are not stored (the wire reference, 6.1). */
-const storedLimit = 10 * 1024 * 1024
 
 /**
  * A function that does one step; its answer has the gateway's headers, and says whether another step would be in vain.
@@ -70,13 +63,12 @@ export const make = Effect.gen(function*() {
   const stores = yield* Effect.context<ObjectStore | RouteStore | Sealing | RateLimitStore>()
   const client = yield* UpstreamClient
   const sendCustom = site.allowPrivateUpstreams ? client.send : client.sendPublic
-  const metrics = yield* Metrics
   const crypto = yield* Crypto.Crypto
   const inspection = yield* Inspection.Current
   const recording = yield* Recording.Current
   const faults = yield* Faults.Current
   const requests = yield* RequestLog.Current
-  const spans = yield* SpanExports.Current
+  const settle = yield* Settlement.make
   const newId = Effect.orDie(crypto.randomUUIDv7)
 
   const dispatch = (
@@ -111,132 +103,145 @@ export const make = Effect.gen(function*() {
     })
   }
 
+  const report = Effect.fnUntraced(function*(doing: Doing, evaluation: Guardrails.Evaluation) {
+    const { clock, ids, index, options, request } = doing
+    const { gateway } = request
+    if (!(options.collectLog ?? Gateway.collectsLogs(gateway))) return
+    const record = Guardrails.record(evaluation)
+    yield* logs.append(
+      LogEntries.ofEvaluation(evaluation, {
+        id: yield* newId,
+        gateway: gateway.id,
+        createdAt: clock.currentTimeMillisUnsafe(),
+        metadata: options.metadata,
+        step: index,
+        eventId: ids.event,
+        userAgent: request.userAgent,
+        size: record.length
+      }),
+      { request: "", response: record },
+      Gateway.logCap(gateway)
+    )
+  })
+
+  const destinationOf = ({ unified, upstream }: Doing, sent: Step, hasKey: boolean) =>
+    Destination.of(sent, { site, hasKey, custom: upstream, isUnified: unified !== undefined })
+
+  const provide = Effect.fnUntraced(function*(doing: Doing) {
+    const { budgets, counted, credentials, denied, ids, index, options, request, step, target, unified, upstream } =
+      doing
+    const { gateway } = request
+    // b
+    if (!counted.request) {
+      // The limit is the gateway's, so another step would be refused as well.
+      yield* Effect.tapError(RateLimits.count(limits, gateway), () => Effect.sync(() => void (doing.isFinal = true)))
+    }
+    counted.request = true
+    // c: a request that is refused anyway is no policy's matter
+    if (denied === undefined) doing.buckets = yield* Policies.check(policies, limits, gateway.id, target)
+    yield* SpendLimits.check(limits, budgets, target)
+    // d: what DLP and guardrails say about the prompt
+    if (denied !== undefined) return yield* Effect.fail(denied)
+    // e
+    const resolved = Credentials.ofRequest(credentials) ??
+      (yield* Effect.provideContext(Credentials.resolve(credentials), stores))
+    const headers = { ...upstream?.headers, ...resolved.headers }
+    doing.headersSent = headers
+    const to = destinationOf(doing, { ...step, headers }, resolved.source !== "none")
+    doing.isSimulated = to._tag === "Simulated"
+    // f, g; then h: what guardrails and DLP say about the answer
+    // A route has retries and timeouts of its own.
+    const retries = unified?.asked === "route"
+      ? Retries.make({}, {})
+      : Retries.make(options.retries ?? {}, gateway.settings)
+    const isLastStep = index >= request.steps.length - 1
+    const given = yield* inspection.around(
+      {
+        settings: gateway.settings,
+        step,
+        surface: credentials.face === "run" ? "run" : "provider",
+        report: (evaluation) => report(doing, evaluation)
+      },
+      dispatch(
+        { ...step, headers },
+        to,
+        request.face,
+        ids.log,
+        { ...retries, isLastStep },
+        gateway.id,
+        options.fault
+      )
+    )
+    if (unified === undefined) return given
+    return yield* Compat.answer(unified.reading, given, { id: ids.log, onUsage: (usage) => void (doing.heard = usage) })
+  })
+
   /** `refused`: the answer of a step for which there is no provider to ask. */
   return Effect.fnUntraced(function*(
     request: GatewayRequest,
     step: Step | Unified.UnifiedStep,
     index: number,
-    ids: Ids,
+    ids: Settlement.Ids,
     counted: Counted,
     refused?: Envelope.AiGatewayError
   ) {
     const { gateway } = request
     const unified = "reading" in step ? step : undefined
-    let headersSent = step.headers
-    let heard: ChatWriter.Usage | undefined
     const options = RequestOptions.over(RequestOptions.fromHeaders(step.headers), request.options)
     const clock = yield* Clock.Clock
-    const started = clock.currentTimeMillisUnsafe()
     const sent = decoder.decode(step.body)
     const json = parse(sent)
     const model = modelOf(step, json)
     const target = { provider: step.provider, model, metadata: options.metadata }
-    const budgets = SpendLimits.budgets(gateway, target)
     const isRun = request.type === "Workers AI Binding" || request.type === "REST API"
     const custom = step.provider.startsWith("custom-")
       ? yield* Effect.result(
         Effect.provideContext(CustomUpstream.find(step.provider, site.allowPrivateUpstreams), stores)
       )
       : undefined
-    const upstream = custom === undefined || Result.isFailure(custom) ? undefined : custom.success
-    const denied = custom !== undefined && Result.isFailure(custom) ? custom.failure : refused
+    const doing: Doing = {
+      request,
+      step,
+      unified,
+      index,
+      ids,
+      counted,
+      options,
+      clock,
+      started: clock.currentTimeMillisUnsafe(),
+      sent,
+      target,
+      budgets: SpendLimits.budgets(gateway, target),
+      upstream: custom === undefined || Result.isFailure(custom) ? undefined : custom.success,
+      denied: custom !== undefined && Result.isFailure(custom) ? custom.failure : refused,
+      credentials: { ...step, gateway, face: isRun ? "run" : unified === undefined ? "provider" : "compat" },
+      headersSent: step.headers,
+      heard: undefined,
+      buckets: [],
+      isFinal: false,
+      isSimulated: false
+    }
 
     // a
     // What a provider has answered that is off now stays where it is.
-    const planned = denied !== undefined ? undefined : Cache.plan(
+    const planned = doing.denied !== undefined ? undefined : Cache.plan(
       gateway,
       options.cache ?? {},
       // The unified endpoint's answer is in another format than the provider's own, and a custom provider may move.
-      { ...step, provider: `${unified === undefined ? "" : "compat/"}${step.provider}${upstream?.base ?? ""}` },
+      { ...step, provider: `${unified === undefined ? "" : "compat/"}${step.provider}${doing.upstream?.base ?? ""}` },
       { model, json, face: request.face }
     )
     const plan = yield* Cache.versioned(cache, planned, gateway)
     const found = Option.getOrUndefined(yield* Cache.find(cache, plan))
-    const credentials: Parameters<typeof Credentials.resolve>[0] = {
-      ...step,
-      gateway,
-      face: isRun ? "run" : unified === undefined ? "provider" : "compat"
-    }
-    const destination = (sent: Step, hasKey: boolean) =>
-      Destination.of(sent, { site, hasKey, custom: upstream, isUnified: unified !== undefined })
     // A simulated answer gives way once the provider itself can be asked.
-    const isStale = found?.headers["x-simulated"] === "true" && destination(
+    const isStale = found?.headers["x-simulated"] === "true" && destinationOf(
+          doing,
           step,
-          yield* Effect.provideContext(Credentials.exist(credentials), stores)
+          yield* Effect.provideContext(Credentials.exist(doing.credentials), stores)
         )._tag !== "Simulated"
     const hit = isStale ? undefined : found
-
-    // Made for each request, so these are no `Effect.fn`s, whose making costs more than their running.
-    const report = (evaluation: Guardrails.Evaluation) =>
-      Effect.gen(function*() {
-        if (!(options.collectLog ?? Gateway.collectsLogs(gateway))) return
-        const record = Guardrails.record(evaluation)
-        yield* logs.append(
-          LogEntries.ofEvaluation(evaluation, {
-            id: yield* newId,
-            gateway: gateway.id,
-            createdAt: clock.currentTimeMillisUnsafe(),
-            metadata: options.metadata,
-            step: index,
-            eventId: ids.event,
-            userAgent: request.userAgent,
-            size: record.length
-          }),
-          { request: "", response: record },
-          Gateway.logCap(gateway)
-        )
-      })
-
-    let isFinal = false
-    let isSimulated = false
-    let buckets: ReadonlyArray<Policies.Bucket> = []
-    const provide = Effect.gen(function*() {
-      // b
-      if (!counted.request) {
-        // The limit is the gateway's, so another step would be refused as well.
-        yield* Effect.tapError(RateLimits.count(limits, gateway), () => Effect.sync(() => void (isFinal = true)))
-      }
-      counted.request = true
-      // c: a request that is refused anyway is no policy's matter
-      if (denied === undefined) buckets = yield* Policies.check(policies, limits, gateway.id, target)
-      yield* SpendLimits.check(limits, budgets, target)
-      // d: what DLP and guardrails say about the prompt
-      if (denied !== undefined) return yield* Effect.fail(denied)
-      // e
-      const resolved = Credentials.ofRequest(credentials) ??
-        (yield* Effect.provideContext(Credentials.resolve(credentials), stores))
-      const headers = { ...upstream?.headers, ...resolved.headers }
-      headersSent = headers
-      const to = destination({ ...step, headers }, resolved.source !== "none")
-      isSimulated = to._tag === "Simulated"
-      // f, g; then h: what guardrails and DLP say about the answer
-      // A route has retries and timeouts of its own.
-      const retries = unified?.asked === "route"
-        ? Retries.make({}, {})
-        : Retries.make(options.retries ?? {}, gateway.settings)
-      const isLastStep = index >= request.steps.length - 1
-      const given = yield* inspection.around(
-        {
-          settings: gateway.settings,
-          step,
-          surface: isRun ? "run" : "provider",
-          report
-        },
-        dispatch(
-          { ...step, headers },
-          to,
-          request.face,
-          ids.log,
-          { ...retries, isLastStep },
-          gateway.id,
-          options.fault
-        )
-      )
-      if (unified === undefined) return given
-      return yield* Compat.answer(unified.reading, given, { id: ids.log, onUsage: (usage) => void (heard = usage) })
-    })
     const answer = hit ?? (yield* Effect.catch(
-      provide,
+      provide(doing),
       (error) =>
         Effect.succeed(
           Answer.json(
@@ -247,77 +252,13 @@ export const make = Effect.gen(function*() {
     ))
 
     const collects = options.collectLog ?? Gateway.collectsLogs(gateway)
-    const entry = hit === undefined ? Cache.entryOf(answer, plan, isSimulated) : undefined
-    const contentType = answer.headers["content-type"] ?? null
-    const finish = (body: Uint8Array, size: number, complete: boolean) =>
-      Effect.gen(function*() {
-        // i
-        if (entry !== undefined && plan !== undefined && complete && size > 0 && size <= Cache.sizeLimit) {
-          yield* cache.put(plan.key, { ...entry, body }, plan.ttl)
-        }
-        const received = decoder.decode(body)
-        const usage = hit !== undefined
-          ? undefined
-          : heard === undefined
-          ? TokenUsage.read(contentType, received)
-          : usageOf(heard)
-        const cost = usage !== undefined && isSuccess(answer)
-          ? Costs.of({ provider: step.provider, model, usage, custom: options.customCost })
-          : Costs.free
-        yield* SpendLimits.book(limits, budgets, cost.cost)
-        yield* Policies.book(limits, gateway.id, buckets, cost.cost)
-        if (unified !== undefined) yield* unified.charge(cost.cost ?? 0)
-        const now = clock.currentTimeMillisUnsafe()
-        const success = complete && isSuccess(answer)
-        // A cached answer took none.
-        const tokensIn = usage === undefined ? 0 : usage.tokensIn
-        const tokensOut = usage === undefined ? 0 : usage.tokensOut
-        metrics.observe({
-          provider: step.provider,
-          model,
-          status: answer.status,
-          success,
-          cached: hit !== undefined,
-          tokensIn,
-          tokensOut,
-          cost: cost.cost,
-          duration: now - started
-        })
-        const log: LogEntry = {
-          id: ids.log,
-          gateway: gateway.id,
-          createdAt: started,
-          provider: step.provider,
-          model,
-          path: step.path,
-          duration: now - started,
-          requestType: request.type,
-          requestContentType: step.headers["content-type"] ?? null,
-          responseContentType: contentType,
-          statusCode: answer.status,
-          success,
-          cached: hit !== undefined,
-          tokensIn,
-          tokensOut,
-          ...cost,
-          metadata: options.metadata ?? null,
-          step: index,
-          eventId: ids.event,
-          userAgent: request.userAgent ?? null,
-          requestSize: step.body.length,
-          responseSize: size,
-          feedback: null,
-          score: null
-        }
-        const scrub = LogEntries.scrubber({ ...step.headers, ...headersSent })
-        const stored = collects && options.collectLogPayload !== false && step.body.length <= storedLimit &&
-          size <= storedLimit
-        const bodies = stored
-          ? { request: scrub(sent), response: scrub(received) }
-          : null
-        if (collects) yield* logs.append(log, bodies, Gateway.logCap(gateway))
-        yield* spans.push({ gateway, entry: log, bodies, options })
-      })
+    const answered: Settlement.Answered = {
+      answer,
+      plan,
+      entry: hit === undefined ? Cache.entryOf(answer, plan, doing.isSimulated) : undefined,
+      isHit: hit !== undefined,
+      collects
+    }
     const headers = {
       ...answer.headers,
       ...(collects ? { "cf-aig-log-id": ids.log } : {}),
@@ -326,31 +267,30 @@ export const make = Effect.gen(function*() {
       "cf-aig-step": String(index),
       ...(plan === undefined ? {} : { "cf-aig-cache-status": hit === undefined ? "MISS" : "HIT" })
     }
+    const { isFinal } = doing
     if (answer.body instanceof Uint8Array) {
-      yield* finish(answer.body, answer.body.length, true)
+      yield* settle(doing, answered, answer.body, answer.body.length, true)
       return { answer: { ...answer, headers }, isFinal }
     }
     const body = bodyTee.tee(
       answer.body,
-      entry === undefined ? storedLimit : Cache.sizeLimit,
+      answered.entry === undefined ? Settlement.storedLimit : Cache.sizeLimit,
       bodyTee.lengthOf(answer),
-      finish
+      (body, size, complete) => settle(doing, answered, body, size, complete)
     )
     return { answer: { ...answer, headers, body }, isFinal }
   })
 })
 
-/**
- * The ids of a step's answer.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Ids {
-  /** Of this step's log entry. */
-  readonly log: string
-  readonly request: string
-  readonly event: string
+/** What is known of a step while it is done. */
+interface Doing extends Settlement.Done {
+  readonly counted: Counted
+  readonly upstream: CustomUpstream.CustomUpstream | undefined
+  readonly denied: Envelope.AiGatewayError | undefined
+  readonly credentials: Parameters<typeof Credentials.resolve>[0]
+  /** Whether another step would be in vain. */
+  isFinal: boolean
+  isSimulated: boolean
 }
 
 /**
@@ -365,17 +305,6 @@ export interface Counted {
 
 /** It keeps nothing between two texts. */
 const decoder = new TextDecoder()
-
-const usageOf = (
-  { cacheRead = 0, cacheWrite = 0, input, output }: ChatWriter.Usage
-): TokenUsage.Usage => ({
-  tokensIn: input ?? null,
-  tokensOut: output ?? null,
-  uncachedIn: (input ?? 0) - cacheRead - cacheWrite,
-  cacheRead,
-  cacheWrite,
-  billedOut: output ?? null
-})
 
 /**
  * @category predicates

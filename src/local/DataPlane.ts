@@ -40,8 +40,8 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Site | Pip
         .some((name) => site.isToken(Access.credential(request.headers[name])))
     }
 
-    yield* router.add("*", "/v1/*", (request) =>
-      Effect.gen(function*() {
+    const answer = Effect.fnUntraced(
+      function*(request: HttpServerRequest.HttpServerRequest) {
         const { query, segments } = Faces.target(request.url)
         const [, account, gateway, provider, ...path] = segments
         const { headers } = request
@@ -81,7 +81,10 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Site | Pip
             type: "Provider"
           })
         )
-      }).pipe(Effect.catch((error) => Effect.succeed(Faces.failure(error)))))
+      },
+      Effect.catch((error) => Effect.succeed(Faces.failure(error)))
+    )
+    yield* router.add("*", "/v1/*", answer)
   })
 )
 

@@ -28,6 +28,7 @@ import type { RateLimitStore } from "./RateLimitStore.ts"
 import * as RequestOptions from "./RequestOptions.ts"
 import type { RouteStore } from "./RouteStore.ts"
 import type { Sealing } from "./Sealing.ts"
+import type * as Settlement from "./Settlement.ts"
 import { Site } from "./Site.ts"
 import type { UpstreamClient } from "./UpstreamClient.ts"
 import * as WorkersAi from "./WorkersAi.ts"
@@ -83,7 +84,7 @@ export const layer: Layer.Layer<
     const attempt = yield* Attempt.make
 
     const ask = Effect.fnUntraced(
-      function*(request: GatewayRequest, index: number, ids: Attempt.Ids, counted: Attempt.Counted) {
+      function*(request: GatewayRequest, index: number, ids: Settlement.Ids, counted: Attempt.Counted) {
         const given = request.steps[index] ?? request.steps[0]
         // SDKs with one key send the gateway's token where the provider's key goes; it must not travel on.
         const step: Step = { ...given, headers: Access.withoutToken(given.headers, site.isToken) }

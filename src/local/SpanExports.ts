@@ -104,17 +104,22 @@ export const layer = (options: { readonly allowPrivate: boolean }): Layer.Layer<
           }).pipe(Effect.provideService(HttpClient.HttpClient, watched(reached, url)), Effect.provideContext(flusher))
         }
       })
-      return {
-        push: Effect.fnUntraced(function*(answered) {
-          const receivers = list(answered.gateway.settings["otel"]).filter(isRecord)
-          if (receivers.length === 0) return
+      const send = Effect.fnUntraced(
+        function*(answered: Answered, receivers: ReadonlyArray<{ readonly [name: string]: unknown }>) {
           const span = spanOf(answered)
           for (const wire of receivers) {
             const receiver = yield* Effect.provideContext(receiverOf(answered.gateway, wire), secrets)
             const exporter = yield* RcMap.get(exporters, JSON.stringify(receiver))
             exporter.push(span)
           }
-        }, Effect.scoped)
+        },
+        Effect.scoped
+      )
+      return {
+        push: (answered) => {
+          const receivers = list(answered.gateway.settings["otel"]).filter(isRecord)
+          return receivers.length === 0 ? Effect.void : send(answered, receivers)
+        }
       }
     })
   )

@@ -140,26 +140,33 @@ export const check = (
   gateway: string,
   target: Target
 ): Effect.Effect<ReadonlyArray<Bucket>, PolicyRefusal> =>
-  Effect.gen(function*() {
-    const enforced = yield* policies.enforced(gateway)
-    if (enforced.length === 0) return { allowed: [] }
-    const decision = decide(enforced, Condition.facts({}, target.metadata), target)
-    if (decision.type !== "allow") return { refusal: denied }
-    const over = yield* excess(decision.buckets, (bucket, { period }) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        store.total(counterOf(gateway, bucket, period, now))))
-    return over === undefined ? { allowed: decision.buckets } : { refusal: exceeded(over) }
-  }).pipe(
+  decided(policies, store, gateway, target).pipe(
     Effect.catchCause((cause) =>
       Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.as(
         Effect.logWarning(`Gateway ${gateway}: a request passed although its policies could not be evaluated`, cause),
         { allowed: [] }
       )
     ),
-    Effect.flatMap((outcome) =>
-      "refusal" in outcome ? Effect.fail(outcome.refusal) : Effect.succeed(outcome.allowed)
-    )
+    Effect.flatMap((outcome) => "refusal" in outcome ? Effect.fail(outcome.refusal) : Effect.succeed(outcome.allowed))
   )
+
+const decided = Effect.fnUntraced(function*(
+  policies: PolicyStore["Service"],
+  store: RateLimitStore["Service"],
+  gateway: string,
+  target: Target
+) {
+  const enforced = yield* policies.enforced(gateway)
+  if (enforced.length === 0) return { allowed: [] }
+  const decision = decide(enforced, Condition.facts({}, target.metadata), target)
+  if (decision.type !== "allow") return { refusal: denied }
+  const over = yield* excess(
+    decision.buckets,
+    (bucket, { period }) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => store.total(counterOf(gateway, bucket, period, now)))
+  )
+  return over === undefined ? { allowed: decision.buckets } : { refusal: exceeded(over) }
+})
 
 /**
  * Books what a request cost on its buckets.
