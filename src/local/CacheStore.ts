@@ -79,7 +79,7 @@ export const layer = (
   Layer.effect(
     CacheStore,
     Effect.gen(function*() {
-      const { prepare } = yield* CacheDatabase
+      const { hold, prepare, refresh } = yield* CacheDatabase
       const writer = yield* WriterThread
       const find = prepare(
         `SELECT id, status, headers, body, version, used_at FROM cache
@@ -103,6 +103,7 @@ export const layer = (
                 : Option.some(entry)
             const fresh = pending.get(nameOf(key))
             if (fresh !== undefined) return fresh.expires > now ? asked(fresh.entry) : Option.none()
+            hold()
             const row = find.get(account, gateway, key.key, now)
             if (row === undefined) return Option.none()
             const id = Number(row["id"])
@@ -134,14 +135,18 @@ export const layer = (
                 now,
                 limit
               },
-              () => pending.get(name) === kept && pending.delete(name)
+              () => {
+                // It is in the file from now on.
+                refresh()
+                if (pending.get(name) === kept) pending.delete(name)
+              }
             )
             return writer.room
           }),
         clear: (gateway) =>
           Effect.suspend(() => {
             for (const [name, kept] of pending) if (kept.gateway === gateway) pending.delete(name)
-            writer.cache({ _tag: "Clear", account, gateway })
+            writer.cache({ _tag: "Clear", account, gateway }, refresh)
             return writer.flush
           })
       })
