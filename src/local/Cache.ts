@@ -182,12 +182,10 @@ const keyOf = (
   { face, model }: { readonly face: string; readonly model: string },
   own: string | undefined
 ): string => {
-  const hash = createHash("sha256")
-  const add = (part: string | Uint8Array | undefined) => {
-    // With their lengths, so that no two lists of parts read the same.
-    hash.update(part === undefined ? "-" : `${Buffer.byteLength(part)}:`)
-    if (part !== undefined) hash.update(part)
-  }
+  let text = ""
+  // With their lengths, so that no two lists of parts read the same.
+  const add = (part: string | undefined) =>
+    void (text += part === undefined ? "-" : `${Buffer.byteLength(part)}:${part}`)
   add(step.provider)
   // Workers AI answers REST and the binding in two envelopes.
   if (step.provider === "workers-ai") add(face)
@@ -195,6 +193,9 @@ const keyOf = (
   // Google's key may be in the query.
   add(step.query === "" ? undefined : new URLSearchParams(step.query).get("key") ?? undefined)
   if (own !== undefined) add(`own ${own}`)
-  else for (const part of ["endpoint", `${step.path}${step.query}`, model, step.body]) add(part)
+  else for (const part of ["endpoint", `${step.path}${step.query}`, model]) add(part)
+  // One text and one body: each piece that is given to the hash costs a call out of JavaScript.
+  const hash = createHash("sha256").update(text)
+  if (own === undefined) hash.update(`${step.body.length}:`).update(step.body)
   return hash.digest("hex")
 }

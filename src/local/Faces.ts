@@ -119,6 +119,7 @@ export const target = (
  */
 export const decodeSegment = (segment: string | undefined): string => {
   if (segment === undefined) return ""
+  if (!segment.includes("%")) return segment
   try {
     return decodeURIComponent(segment)
   } catch {
