@@ -4,8 +4,13 @@
  * The window is for prompt and answer together, except for Google, whose limit is the prompt's alone. Windows that need a
  * beta header are not in it.
  *
+ * Rows that were not on the providers' pages at hand, GPT-5 to 5.2 among them, were read in LiteLLM's
+ * `model_prices_and_context_window.json` (MIT, copy of 2026-07-24) and pages that quote the providers; its numbers for GPT-5
+ * are the window without the answer.
+ *
  * @since 0.1.0
  */
+import { byProvider, type DatedList } from "./datedLists.ts"
 
 /**
  * Tokens of the context, and of the longest answer where it is known.
@@ -21,16 +26,8 @@ export type ContextWindow = readonly [window: number, output?: number]
  * @category models
  * @since 0.1.0
  */
-export interface WindowList {
-  /** The page that the numbers are of. */
-  readonly source: string
-  /** How recent our copy of it is. */
-  readonly date: string
-  readonly models: { readonly [model: string]: ContextWindow }
-}
+export type WindowList = DatedList<ContextWindow>
 
-// Also in LiteLLM's `model_prices_and_context_window.json` (MIT, copy of 2026-07-24), whose numbers for GPT-5 are the
-// window without the answer.
 const openai: WindowList = {
   source: "https://developers.openai.com/api/docs/models/compare",
   date: "2026-07-24",
@@ -148,13 +145,11 @@ const grok: WindowList = {
  * @category data
  * @since 0.1.0
  */
-export const contextWindows: { readonly [provider: string]: WindowList } = {
-  openai,
-  "azure-openai": openai,
+export const contextWindows: { readonly [provider: string]: WindowList } = /* @__PURE__ */ byProvider({
   anthropic,
-  "google-ai-studio": google,
-  "google-vertex-ai": google,
-  "workers-ai": workersAi,
   deepseek,
-  grok
-}
+  google,
+  grok,
+  openai,
+  workersAi
+})

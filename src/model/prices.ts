@@ -19,6 +19,7 @@
  *
  * @since 0.1.0
  */
+import { byProvider, type DatedList } from "./datedLists.ts"
 import type { Price, Pricing } from "./pricing.ts"
 
 /**
@@ -35,13 +36,7 @@ export type Row = readonly [input: number, output: number, cacheRead?: number, c
  * @category models
  * @since 0.1.0
  */
-export interface PriceList {
-  /** The page whose prices these are. */
-  readonly source: string
-  /** How recent our copy of that page is. */
-  readonly date: string
-  readonly models: { readonly [model: string]: Row }
-}
+export type PriceList = DatedList<Row>
 
 const openai: PriceList = {
   source: "https://developers.openai.com/api/docs/pricing",
@@ -185,16 +180,14 @@ const grok: PriceList = {
  * @category data
  * @since 0.1.0
  */
-export const prices: { readonly [provider: string]: PriceList } = {
-  openai,
-  "azure-openai": openai,
+export const prices: { readonly [provider: string]: PriceList } = /* @__PURE__ */ byProvider({
   anthropic,
-  "google-ai-studio": google,
-  "google-vertex-ai": google,
-  "workers-ai": workersAi,
   deepseek,
-  grok
-}
+  google,
+  grok,
+  openai,
+  workersAi
+})
 
 const toPrice = ([input, output, cacheRead, cacheWrite]: Row): Price => ({ input, output, cacheRead, cacheWrite })
 

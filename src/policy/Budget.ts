@@ -47,12 +47,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as Stream from "effect/Stream"
 import * as AiError from "effect/unstable/ai/AiError"
-import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import { costOf, dollars, named, nanos, type Pricing, problemOf } from "../model/pricing.ts"
 import { aroundModel, type Policy } from "./aroundModel.ts"
 import { Refused, Unchecked } from "./budgetErrors.ts"
@@ -60,6 +59,7 @@ import { accountOf, amount, type Budget, exceeded, isAmount, keyOf, type Limit, 
 import { type Account, BudgetStore, BudgetStoreError } from "./BudgetStore.ts"
 import { invalidOption } from "./finalErrors.ts"
 import { type Call, metered, type Restore } from "./metered.ts"
+import { layerAround, type PolicyLayer, refusing } from "./policyLayer.ts"
 import * as tokenEstimate from "./tokenEstimate.ts"
 
 export type { Price, Pricing } from "../model/pricing.ts"
@@ -140,25 +140,14 @@ export const balance = (
  * @category layers
  * @since 0.1.0
  */
-export const layer: {
-  (options: Options): <E, R>(
-    model: Layer.Layer<LanguageModel.LanguageModel, E, R>
-  ) => Layer.Layer<LanguageModel.LanguageModel, E, R | BudgetStore>
-  <E, R>(
-    model: Layer.Layer<LanguageModel.LanguageModel, E, R>,
-    options: Options
-  ): Layer.Layer<LanguageModel.LanguageModel, E, R | BudgetStore>
-} = dual(
+export const layer: PolicyLayer<Options, BudgetStore> = dual(
   2,
   <E, R>(model: Layer.Layer<LanguageModel.LanguageModel, E, R>, options: Options) => {
     const settings = settingsOf(options)
-    return Layer.effect(
-      LanguageModel.LanguageModel,
-      Effect.gen(function*() {
-        const model = yield* LanguageModel.LanguageModel
-        return aroundModel(model, policyOf(model, yield* BudgetStore, settings))
-      })
-    ).pipe(Layer.provide(model))
+    return layerAround(
+      model,
+      (model) => Effect.map(BudgetStore, (store) => aroundModel(model, policyOf(model, store, settings)))
+    )
   }
 )
 
@@ -184,9 +173,7 @@ const policyOf = (
   store: BudgetStore["Service"],
   settings: Result.Result<Settings, AiError.AiError>
 ): Policy => {
-  if (Result.isFailure(settings)) {
-    return { effect: () => Effect.fail(settings.failure), stream: () => Stream.fail(settings.failure) }
-  }
+  if (Result.isFailure(settings)) return refusing(settings.failure)
   const { countTokens = tokenEstimate.ofText, limits, onStoreFailure, patience, pricing } = settings.success
   const models = settings.success.model ?? []
 

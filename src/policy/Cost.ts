@@ -36,12 +36,12 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
-import * as Stream from "effect/Stream"
-import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import { costOf, dollars, named, type Price, type Pricing, problemOf, type Tokens } from "../model/pricing.ts"
 import { aroundModel, type Policy } from "./aroundModel.ts"
 import { invalidOption } from "./finalErrors.ts"
 import { type Bill, metered } from "./metered.ts"
+import { layerAround, type PolicyLayer, refusing } from "./policyLayer.ts"
 import * as tokenEstimate from "./tokenEstimate.ts"
 
 export { type Named, type Price, priceOf, type Pricing, type Tokens } from "../model/pricing.ts"
@@ -206,32 +206,18 @@ export const layerTracker: Layer.Layer<Tracker> = Layer.sync(Tracker, () => {
  * @category layers
  * @since 0.1.0
  */
-export const layer: {
-  (options: Options): <E, R>(
-    model: Layer.Layer<LanguageModel.LanguageModel, E, R>
-  ) => Layer.Layer<LanguageModel.LanguageModel, E, R | Tracker>
-  <E, R>(
-    model: Layer.Layer<LanguageModel.LanguageModel, E, R>,
-    options: Options
-  ): Layer.Layer<LanguageModel.LanguageModel, E, R | Tracker>
-} = dual(
+export const layer: PolicyLayer<Options, Tracker> = dual(
   2,
   <E, R>(model: Layer.Layer<LanguageModel.LanguageModel, E, R>, options: Options) =>
-    Layer.effect(
-      LanguageModel.LanguageModel,
-      Effect.gen(function*() {
-        const model = yield* LanguageModel.LanguageModel
-        return aroundModel(model, recording(model, yield* Tracker, options))
-      })
-    ).pipe(Layer.provide(model))
+    layerAround(
+      model,
+      (model) => Effect.map(Tracker, (tracker) => aroundModel(model, recording(model, tracker, options)))
+    )
 )
 
 const recording = (model: LanguageModel.LanguageModel, tracker: Tracker["Service"], options: Options): Policy => {
   const problem = problemOf(options.pricing)
-  if (problem !== undefined) {
-    const error = invalidOption({ method: "Cost.layer", ...problem })
-    return { effect: () => Effect.fail(error), stream: () => Stream.fail(error) }
-  }
+  if (problem !== undefined) return refusing(invalidOption({ method: "Cost.layer", ...problem }))
   const { countTokens = tokenEstimate.ofText, keys = [], pricing } = options
   return metered(model, {
     pricing,

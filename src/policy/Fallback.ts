@@ -45,6 +45,7 @@ import { aroundModel, type Calls, fromCalls, type Policy, type Watch } from "./a
 import { invalidOption, isFinal } from "./finalErrors.ts"
 import { keep } from "./keptModel.ts"
 import * as PlanRun from "./planRun.ts"
+import { layerAround } from "./policyLayer.ts"
 import { stampPart, stampResponse } from "./stampFinish.ts"
 import { timeLimit } from "./timeLimit.ts"
 
@@ -288,10 +289,7 @@ const provided = <R>({ model, name, timeout }: NamedModel<R>): Layer.Layer<Langu
           ? call
           : Stream.mapArray(call, (parts) => Arr.map(parts, (part) => stampPart(part, stamp(run, name))))))
   }
-  return Layer.effect(
-    LanguageModel.LanguageModel,
-    Effect.map(LanguageModel.LanguageModel, (model) => aroundModel(model, policy))
-  ).pipe(Layer.provide(model))
+  return layerAround(model, (model) => Effect.succeed(aroundModel(model, policy)))
 }
 
 const stamp = (run: PlanRun.PlanRun, name: string) => () => ({ fallback: run.served(name) })

@@ -33,15 +33,23 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as AiError from "effect/unstable/ai/AiError"
-import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as Prompt from "effect/unstable/ai/Prompt"
 import * as askedModels from "../model/askedModels.ts"
-import { type CallOptions, type Calls, fromCalls, type Handlers, mapHandlers, type Watch } from "./aroundModel.ts"
+import {
+  aroundModel,
+  type CallOptions,
+  type Calls,
+  fromCalls,
+  type Handlers,
+  mapHandlers,
+  type Watch
+} from "./aroundModel.ts"
 import * as CallTexts from "./callTexts.ts"
 import { invalidOption } from "./finalErrors.ts"
 import type { Any, Check, Input } from "./guardChecks.ts"
@@ -69,6 +77,7 @@ export {
   ModerationFailed,
   type Report
 } from "./guardFindings.ts"
+import { layerAround, refusing } from "./policyLayer.ts"
 export type { Windows } from "./guardStream.ts"
 
 /**
@@ -149,28 +158,19 @@ export const layer: {
   model: Layer.Layer<LanguageModel.LanguageModel, E, R>,
   options: Options<Checks>
 ) =>
-  Layer.effect(
-    LanguageModel.LanguageModel,
+  layerAround(model, (model) =>
     Effect.gen(function*() {
       const problem = problemOf(options)
-      const model = yield* LanguageModel.LanguageModel
-      // The methods' types follow from the options of each call, which only go through here.
-      const calls = model as unknown as Calls<never>
-      if (problem !== undefined) {
-        return fromCalls({
-          generateText: () => Effect.fail(problem),
-          generateObject: () => Effect.fail(problem),
-          streamText: () => Stream.fail(problem)
-        })
-      }
+      if (problem !== undefined) return aroundModel(model, refusing(problem))
       // What the checks fail with and need is what their types say.
       const makes = options.checks as ReadonlyArray<
         Check<string, ErrorOf<Checks[number]>, RequirementsOf<Checks[number]> | Scope.Scope>
       >
       const checks = yield* Effect.forEach(makes, ({ make, name }) => Effect.map(make, (find) => ({ name, find })))
+      // The methods' types follow from the options of each call, which only go through here.
+      const calls = model as unknown as Calls<never>
       return askedModels.mark(guarded(calls, { ...options, checks }), askedModels.of(model))
-    })
-  ).pipe(Layer.provide(model)))
+    })))
 
 interface Settings extends Omit<Options<ReadonlyArray<Any>>, "checks"> {
   readonly checks: ReadonlyArray<{

@@ -36,14 +36,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as AiError from "effect/unstable/ai/AiError"
 import * as IdGenerator from "effect/unstable/ai/IdGenerator"
-import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as Prompt from "effect/unstable/ai/Prompt"
 import * as Response from "effect/unstable/ai/Response"
 import * as ResponseInfo from "../client/ResponseInfo.ts"
@@ -55,6 +55,7 @@ import { invalidOption } from "./finalErrors.ts"
 import type { EndEvent, ErrorEvent, PartEvent, RequestEvent, ResponseEvent } from "./hookEvents.ts"
 import * as HookLines from "./hookLines.ts"
 import * as OwnContext from "./ownContext.ts"
+import { layerAround, refusing } from "./policyLayer.ts"
 
 export type { Answered } from "./answered.ts"
 export type { EndEvent, ErrorEvent, PartEvent, RequestEvent, ResponseEvent } from "./hookEvents.ts"
@@ -109,21 +110,19 @@ export const layer: {
     model: Layer.Layer<LanguageModel.LanguageModel, E, R>,
     options: Options<R2>
   ): Layer.Layer<LanguageModel.LanguageModel, E, R | Exclude<R2, Scope.Scope>>
-} = dual(2, <E, R, R2>(model: Layer.Layer<LanguageModel.LanguageModel, E, R>, options: Options<R2>) =>
-  Layer.effect(
-    LanguageModel.LanguageModel,
-    Effect.gen(function*() {
-      const model = yield* LanguageModel.LanguageModel
-      const background = backgroundOf(options)
-      if (AiError.isAiError(background)) {
-        return aroundModel(model, { effect: () => Effect.fail(background), stream: () => Stream.fail(background) })
-      }
-      const open = options.wait === true || options.failing === true
-        ? HookLines.inCall(options.failing === true)
-        : yield* HookLines.inBackground(background)
-      return aroundModel(model, policyOf(options, open, yield* Effect.context<Exclude<R2, Scope.Scope>>()))
-    })
-  ).pipe(Layer.provide(model)))
+} = dual(
+  2,
+  <E, R, R2>(model: Layer.Layer<LanguageModel.LanguageModel, E, R>, options: Options<R2>) =>
+    layerAround(model, (model) =>
+      Effect.gen(function*() {
+        const background = backgroundOf(options)
+        if (AiError.isAiError(background)) return aroundModel(model, refusing(background))
+        const open = options.wait === true || options.failing === true
+          ? HookLines.inCall(options.failing === true)
+          : yield* HookLines.inBackground(background)
+        return aroundModel(model, policyOf(options, open, yield* Effect.context<Exclude<R2, Scope.Scope>>()))
+      }))
+)
 
 /**
  * What a hook failed with and which one it was, of the error of a call with `failing: true`.
@@ -246,7 +245,7 @@ const reportOf = <R>(
       usage: answered.finish?.usage,
       finishReason: answered.finish?.reason,
       logId: info?.logId ?? undefined,
-      cached: info?.cacheStatus === "HIT" || isCached(answered.finish),
+      cached: answered.cached,
       cost: options.cost?.(answered)
     }
   }
@@ -328,9 +327,3 @@ const reasonOf = (error: unknown): string => {
   if (AiError.isAiError(error)) return error.reason._tag
   return typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : "Error"
 }
-
-/** Policies that keep answers say `cached: true` in what they write on the finish part. */
-const isCached = (finish: Response.FinishPart | undefined): boolean =>
-  Object.values(finish?.metadata ?? {}).some((said: unknown) =>
-    typeof said === "object" && said !== null && "cached" in said && said.cached === true
-  )

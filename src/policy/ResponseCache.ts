@@ -37,16 +37,16 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import * as AiError from "effect/unstable/ai/AiError"
-import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as Persistence from "effect/unstable/persistence/Persistence"
 import { aroundCall, type Call, type Called } from "../client/aroundCall.ts"
 import { aroundModel, type CallOptions as Asked } from "./aroundModel.ts"
 import * as CachePolicy from "./cachePolicy.ts"
 import { invalidOption } from "./finalErrors.ts"
+import { layerAround, type PolicyLayer, refusing } from "./policyLayer.ts"
 
 export { type Cached, of } from "./cachedAnswer.ts"
 export { type CallOptions, Current } from "./cachePolicy.ts"
@@ -88,29 +88,19 @@ export interface Options {
  * @category layers
  * @since 0.1.0
  */
-export const layer: {
-  (options: Options): <E, R>(
-    model: Layer.Layer<LanguageModel.LanguageModel, E, R>
-  ) => Layer.Layer<LanguageModel.LanguageModel, E, R | Persistence.BackingPersistence>
-  <E, R>(
-    model: Layer.Layer<LanguageModel.LanguageModel, E, R>,
-    options: Options
-  ): Layer.Layer<LanguageModel.LanguageModel, E, R | Persistence.BackingPersistence>
-} = dual(
+export const layer: PolicyLayer<Options, Persistence.BackingPersistence> = dual(
   2,
-  <E, R>(model: Layer.Layer<LanguageModel.LanguageModel, E, R>, options: Options) =>
-    Layer.effect(
-      LanguageModel.LanguageModel,
+  <E, R>(model: Layer.Layer<LanguageModel.LanguageModel, E, R>, options: Options) => {
+    const settings = settingsOf(options)
+    return layerAround(model, (model) =>
       Effect.gen(function*() {
-        const model = yield* LanguageModel.LanguageModel
-        const settings = settingsOf(options)
-        if (AiError.isAiError(settings)) {
-          return aroundModel(model, { effect: () => Effect.fail(settings), stream: () => Stream.fail(settings) })
-        }
         const persistence = yield* Persistence.BackingPersistence
-        return aroundModel(model, CachePolicy.make(settings, yield* persistence.make(settings.storeId)))
-      })
-    ).pipe(Layer.provide(model))
+        const policy = AiError.isAiError(settings)
+          ? refusing(settings)
+          : CachePolicy.make(settings, yield* persistence.make(settings.storeId))
+        return aroundModel(model, policy)
+      }))
+  }
 )
 
 /**

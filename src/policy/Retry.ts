@@ -29,13 +29,14 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as AiError from "effect/unstable/ai/AiError"
-import * as LanguageModel from "effect/unstable/ai/LanguageModel"
+import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import { GatewayError } from "../client/GatewayError.ts"
 import type { Call } from "../model/Parameters.ts"
 import * as Acts from "./acts.ts"
-import { aroundModel, watchModel } from "./aroundModel.ts"
+import { aroundModel, type Policy, watchModel } from "./aroundModel.ts"
 import { invalidOption, isFinal } from "./finalErrors.ts"
 import * as leadingParts from "./leadingParts.ts"
+import { layerAround, refusing } from "./policyLayer.ts"
 
 /**
  * How often, after how long, and after which failures a call is tried again.
@@ -101,19 +102,13 @@ export const layer: {
   (args) => Layer.isLayer(args[0]),
   <E, R>(model: Layer.Layer<LanguageModel.LanguageModel, E, R>, options: Options = {}) => {
     const settings = settingsOf("layer", options)
-    return Layer.effect(
-      LanguageModel.LanguageModel,
-      Effect.map(LanguageModel.LanguageModel, (model) =>
-        aroundModel(
-          model,
-          AiError.isAiError(settings)
-            ? { effect: () => Effect.fail(settings), stream: () => Stream.fail(settings) }
-            : {
-              effect: (call) => Effect.retry(call, scheduleOf(settings, isRetried)),
-              stream: (call) => Stream.retry(call, scheduleOf(settings, isRetried))
-            }
-        ))
-    ).pipe(Layer.provide(model))
+    const policy: Policy = AiError.isAiError(settings)
+      ? refusing(settings)
+      : {
+        effect: (call) => Effect.retry(call, scheduleOf(settings, isRetried)),
+        stream: (call) => Stream.retry(call, scheduleOf(settings, isRetried))
+      }
+    return layerAround(model, (model) => Effect.succeed(aroundModel(model, policy)))
   }
 )
 

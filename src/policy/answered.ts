@@ -21,6 +21,8 @@ export interface Answered {
   /** The model that answered, as the gateway or else the provider names it. */
   model: string | undefined
   finish: Response.FinishPart | undefined
+  /** It came from the gateway's cache or from `ResponseCache`: nothing was paid for it. */
+  cached: boolean
 }
 
 /**
@@ -29,7 +31,7 @@ export interface Answered {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (): Answered => ({ provider: undefined, model: undefined, finish: undefined })
+export const make = (): Answered => ({ provider: undefined, model: undefined, finish: undefined, cached: false })
 
 /**
  * Reads parts of an answer; what is no response part is passed over.
@@ -40,9 +42,11 @@ export const make = (): Answered => ({ provider: undefined, model: undefined, fi
 export const note = (answered: Answered, parts: ReadonlyArray<unknown>): void => {
   for (const part of parts) {
     if (!Response.isPart(part)) continue
+    if (isReplayed(part)) answered.cached = true
     if (part.type === "response-metadata") answered.model ??= part.modelId
     else if (part.type === "finish") {
-      const { model, provider } = ResponseInfo.of(part)
+      const { cacheStatus, model, provider } = ResponseInfo.of(part)
+      if (cacheStatus === "HIT") answered.cached = true
       answered.finish = part
       answered.model = model ?? answered.model
       answered.provider = provider ?? answered.provider
@@ -73,6 +77,12 @@ export const failureInfoOf = (error: unknown): FailureInfo | undefined => {
   // Which reasons can have it is declared where it is written; not every one of Effect's has metadata.
   const info = "metadata" in error.reason ? error.reason.metadata?.["aiGateway"] : undefined
   return isFailureInfo(info) ? info : undefined
+}
+
+/** `ResponseCache` says so on the first part of a stream, too, for who leaves it before its end. */
+const isReplayed = ({ metadata }: { readonly metadata: { readonly [key: string]: unknown } }): boolean => {
+  const info = metadata["responseCache"]
+  return typeof info === "object" && info !== null && "cached" in info && info.cached === true
 }
 
 const isFailureInfo = (info: unknown): info is FailureInfo =>

@@ -4,7 +4,8 @@
  *
  * Sources: OpenAI's guide "Images and vision" (85 tokens, and 170 for each tile of 512 pixels), Anthropic's guide "Vision"
  * (width times height by 750, at most 1,568 pixels long) and "PDF support" (1,500 to 3,000 a page), Google's guide
- * "Understand and count tokens" (258 for each tile of 768 pixels, and for each page).
+ * "Understand and count tokens" (258 for each tile of 768 pixels, and for each page). Anthropic's numbers are quoted as they
+ * are known, and were not looked up again.
  *
  * @since 0.1.0
  */

@@ -17,7 +17,6 @@ import type * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as Response from "effect/unstable/ai/Response"
 import type { MetadataValue } from "../client/GatewayLog.ts"
 import * as RequestOptions from "../client/RequestOptions.ts"
-import * as ResponseInfo from "../client/ResponseInfo.ts"
 import * as askedModels from "../model/askedModels.ts"
 import * as Parameters from "../model/Parameters.ts"
 import { costOf, type Named, type Price, priceOf, type Pricing, problemOf, type Tokens } from "../model/pricing.ts"
@@ -166,7 +165,6 @@ interface Seen extends Answered.Answered {
   images: number
   /** Something of an answer: content, or what only comes with it. */
   hasContent: boolean
-  cached: boolean
   /** Of a failed answer, as far as it says. */
   usage: { readonly promptTokens?: number | undefined; readonly completionTokens?: number | undefined } | undefined
 }
@@ -177,7 +175,6 @@ const makeSeen = (): Seen => ({
   streamed: new Set(),
   images: 0,
   hasContent: false,
-  cached: false,
   usage: undefined
 })
 
@@ -230,7 +227,6 @@ const see = (seen: Seen, parts: ReadonlyArray<unknown>): void => {
   for (const part of parts) {
     if (!Response.isPart(part)) continue
     seen.hasContent = true
-    if (isReplayed(part)) seen.cached = true
     switch (part.type) {
       case "text":
       case "reasoning":
@@ -249,18 +245,8 @@ const see = (seen: Seen, parts: ReadonlyArray<unknown>): void => {
         break
       case "file":
         if (part.mediaType.startsWith("image/")) seen.images++
-        break
-      case "finish":
-        if (ResponseInfo.of(part).cacheStatus === "HIT") seen.cached = true
-        break
     }
   }
-}
-
-/** From this package's own `ResponseCache`. */
-const isReplayed = (part: { readonly metadata: { readonly [key: string]: unknown } }): boolean => {
-  const info = part.metadata["responseCache"]
-  return typeof info === "object" && info !== null && "cached" in info && info.cached === true
 }
 
 /** What a failure says of the answer that it kept from the caller, and of who was asked. */

@@ -1,8 +1,8 @@
 /**
  * How many came within a window: one counter's buckets in time, and whether one more fits.
  *
- * A fixed window is one bucket, aligned to the clock. A sliding one has up to about a hundred, and a bucket counts for as long
- * as any moment of it is within the window. So there are never more than the limit in any stretch of the window's length; a
+ * A fixed window is one bucket, aligned to the clock. A sliding one has up to about a hundred, and a bucket counts until
+ * the last moment of it has left the window. So no stretch of the window's length has more than the limit (a property test); a
  * place becomes free at most a hundredth of the window later than it could, and a counter stays small however high its limit.
  *
  * @since 0.1.0

@@ -278,7 +278,7 @@ describe("Cost", () => {
         assert.isAtLeast(totals.tokens.input, 104)
       }))
 
-    it.effect("counts an answer with tools as any other, whole and streamed", () =>
+    it.effect("counts an answer with tools like one without, whole and streamed", () =>
       Effect.gen(function*() {
         const model = fakeModel(Effect.succeed(counted({ more: [toolCall] })))
         const handled = Effect.provide(kit.toLayer({ weather: () => Effect.succeed("rain") }))
