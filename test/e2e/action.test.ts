@@ -12,11 +12,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as LanguageModel from "effect/unstable/ai/LanguageModel"
 import * as FetchHttpClient from "effect/unstable/http/FetchHttpClient"
-import * as HttpClient from "effect/unstable/http/HttpClient"
 import * as diagnostics from "node:diagnostics_channel"
 import { afterAll, beforeAll, describe } from "vitest"
 import { AiGateway } from "../../src/AiGateway.ts"
@@ -24,6 +22,7 @@ import { AiGatewayBindingHttp, layer } from "../../src/AiGatewayBindingHttp.ts"
 import * as LocalGateway from "../../src/local/LocalGateway.ts"
 import { gatewayProviders } from "../../src/providers.ts"
 import { withoutAccount } from "../../src/resource/account.ts"
+import { awake } from "../support/awake.ts"
 import Host, { Gateway as HostGateway } from "../support/httpWorker.ts"
 
 const Gateway = AiGateway("Gateway", { authentication: true })
@@ -296,11 +295,7 @@ describe("a host with a runtime of its own", () => {
     "asks the gateway that the deploy bound into it",
     Effect.gen(function*() {
       const { id, url } = yield* outputs
-      // The Worker is bundled after it is deployed; until then its port refuses connections.
-      const answer = yield* HttpClient.get(String(url)).pipe(
-        Effect.flatMap((response) => response.json),
-        Effect.retry({ schedule: Schedule.spaced("250 millis"), times: 400 })
-      )
+      const answer: unknown = JSON.parse(yield* awake(url))
       assert.nestedPropertyVal(answer, "id", id)
       assert.include(JSON.stringify(answer), "Who hosts?")
     })

@@ -3,10 +3,10 @@ import * as Alchemy from "alchemy"
 import * as Test from "alchemy/Test/Vitest"
 import { providers } from "effect-ai-gateway/providers"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import * as HttpClient from "effect/unstable/http/HttpClient"
 import * as HttpClientResponse from "effect/unstable/http/HttpClientResponse"
 import { describe } from "vitest"
+import { awake } from "../support/awake.ts"
 import Api from "../support/cachedWorker.ts"
 
 const { afterAll, beforeAll, deploy, destroy, test } = Test.make({ providers: providers(), dev: true })
@@ -28,10 +28,9 @@ describe("a Worker with a KV namespace of Alchemy, on workerd", () => {
         HttpClient.get(new URL(path, String(url))).pipe(
           Effect.flatMap(HttpClientResponse.filterStatusOk),
           Effect.flatMap((response) => response.json),
-          Effect.map((json) => json as { readonly text: string; readonly cached: boolean }),
-          Effect.retry({ schedule: Schedule.spaced("250 millis"), times: 400 })
+          Effect.map((json) => json as { readonly text: string; readonly cached: boolean })
         )
-      yield* ask("/awake")
+      yield* awake(url)
       const first = yield* ask("/one")
       const second = yield* ask("/one")
       assert.deepStrictEqual([first.cached, second.cached], [false, true])

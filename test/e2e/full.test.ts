@@ -3,7 +3,6 @@ import * as Test from "alchemy/Test/Vitest"
 import { Sse } from "effect-ai-gateway"
 import { providers } from "effect-ai-gateway/providers"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as HttpBody from "effect/unstable/http/HttpBody"
@@ -14,20 +13,13 @@ import * as path from "node:path"
 import { chromium } from "playwright-core"
 import { describe } from "vitest"
 import stack from "../../examples/full/alchemy.run.ts"
+import { awake } from "../support/awake.ts"
 import { find } from "../support/programs.ts"
 
 const { afterAll, beforeAll, deploy, destroy, test } = Test.make({ providers: providers(), dev: true })
 const executablePath = find("chromium")
 
-// The Worker is bundled after it is deployed; until then its port refuses connections.
-const outputs = beforeAll(
-  deploy(stack).pipe(Effect.tap(({ url }) =>
-    HttpClient.get(String(url)).pipe(
-      Effect.flatMap((response) => response.text),
-      Effect.retry({ schedule: Schedule.spaced("250 millis"), times: 400 })
-    )
-  ))
-)
+const outputs = beforeAll(deploy(stack).pipe(Effect.tap(({ url }) => awake(url))))
 afterAll(destroy(stack), { timeout: 60_000 })
 
 const chat = (body: unknown, user = "198.51.100.1") =>

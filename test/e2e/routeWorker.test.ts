@@ -3,9 +3,8 @@ import * as Alchemy from "alchemy"
 import * as Test from "alchemy/Test/Vitest"
 import { providers } from "effect-ai-gateway/providers"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
-import * as HttpClient from "effect/unstable/http/HttpClient"
 import { describe } from "vitest"
+import { awake } from "../support/awake.ts"
 import Api from "../support/routeWorker.ts"
 
 const { afterAll, beforeAll, deploy, destroy, test } = Test.make({ providers: providers(), dev: true })
@@ -23,11 +22,7 @@ describe("a Worker that declares a route, on workerd", () => {
     "reads what the route is called as a model",
     Effect.gen(function*() {
       const { url } = yield* outputs
-      const text = yield* HttpClient.get(String(url)).pipe(
-        Effect.flatMap((response) => response.text),
-        Effect.retry({ schedule: Schedule.spaced("250 millis"), times: 400 })
-      )
-      assert.strictEqual(text, "dynamic/support")
+      assert.strictEqual(yield* awake(url), "dynamic/support")
     })
   )
 })

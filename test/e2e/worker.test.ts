@@ -3,24 +3,16 @@ import * as Test from "alchemy/Test/Vitest"
 import { Sse } from "effect-ai-gateway"
 import { providers } from "effect-ai-gateway/providers"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as HttpClient from "effect/unstable/http/HttpClient"
 import * as HttpClientResponse from "effect/unstable/http/HttpClientResponse"
 import { describe } from "vitest"
 import stack from "../../alchemy.run.ts"
+import { awake } from "../support/awake.ts"
 
 const { afterAll, beforeAll, deploy, destroy, test } = Test.make({ providers: providers(), dev: true })
 
-// The Worker is bundled after it is deployed; until then its port refuses connections.
-const outputs = beforeAll(
-  deploy(stack).pipe(Effect.tap(({ url }) =>
-    HttpClient.get(String(url)).pipe(
-      Effect.flatMap((response) => response.text),
-      Effect.retry({ schedule: Schedule.spaced("250 millis"), times: 400 })
-    )
-  ))
-)
+const outputs = beforeAll(deploy(stack).pipe(Effect.tap(({ url }) => awake(url))))
 afterAll(destroy(stack), { timeout: 60_000 })
 
 const get = (path: string) =>

@@ -2,26 +2,15 @@
  * Stores on a real Redis, on the test's own clock: one server for a test file, and an account for each use.
  */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
-import { afterAll, beforeAll } from "vitest"
 import * as RedisConnection from "../../src/local/RedisConnection.ts"
-import { isMissing, type Redis, redis } from "../support/redis.ts"
+import { redisOfFile } from "../support/redisOfFile.ts"
 
-const scope = Scope.makeUnsafe()
-let server: Redis | undefined
-
-if (!isMissing) {
-  beforeAll(async () => {
-    server = await Effect.runPromise(Scope.provide(redis(), scope))
-  })
-  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-}
+const url = redisOfFile()
 
 export const target = () => {
-  const target = RedisConnection.target(server?.url ?? "")
+  const target = RedisConnection.target(url())
   if (target === undefined) throw new Error("there is no Redis")
   return target
 }

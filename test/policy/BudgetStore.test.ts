@@ -2,16 +2,14 @@ import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as KeyValueStore from "effect/unstable/persistence/KeyValueStore"
 import { randomBytes } from "node:crypto"
-import { afterAll, beforeAll } from "vitest"
 import * as BudgetStore from "../../src/policy/BudgetStore.ts"
 import * as DurableObjectStorage from "../../src/store/DurableObjectStorage.ts"
-import { isMissing, type Redis, redis } from "../support/redis.ts"
+import { isMissing } from "../support/redis.ts"
+import { redisOfFile } from "../support/redisOfFile.ts"
 
 const hour = 3_600_000
 const account = (name: string, resetsAt = hour): BudgetStore.Account => ({ name, resetsAt })
@@ -126,17 +124,10 @@ const contract = (name: string, store: () => Layer.Layer<BudgetStore.BudgetStore
       }))
   })
 
-const scope = Scope.makeUnsafe()
-let server: Redis | undefined
-if (!isMissing) {
-  beforeAll(async () => {
-    server = await Effect.runPromise(Scope.provide(redis(), scope))
-  })
-  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-}
+const url = redisOfFile()
 
 const onRedis = (prefix = randomBytes(8).toString("hex")) =>
-  BudgetStore.layerRedis({ prefix }).pipe(Layer.provide(NodeRedis.layer({ url: server?.url ?? "" })))
+  BudgetStore.layerRedis({ prefix }).pipe(Layer.provide(NodeRedis.layer({ url: url() })))
 
 const inDurableObject = (storage: DurableObjectStorage.Storage) =>
   BudgetStore.layerKeyValueStore().pipe(Layer.provide(DurableObjectStorage.layer(storage)))
@@ -203,7 +194,7 @@ describe("BudgetStore", () => {
           const left = yield* use((client) => client.pTTL(key))
           assert.isAbove(left, hour)
           assert.isAtMost(left, hour + 60_000)
-        }).pipe(Effect.provide(NodeRedis.layer({ url: server?.url ?? "" })))
+        }).pipe(Effect.provide(NodeRedis.layer({ url: url() })))
       })
   )
 })
