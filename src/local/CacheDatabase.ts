@@ -22,13 +22,6 @@ export class CacheDatabase extends Context.Service<CacheDatabase, {
   readonly prepare: (sql: string) => StatementSync
   /** Another number once anybody else, also the thread, has written. */
   readonly generation: () => number
-  /**
-   * Lets the reads of the next few milliseconds see one state of the file: locking it, and reading again what others have
-   * changed, costs more than most reads.
-   */
-  readonly hold: () => void
-  /** The next read sees what is in the file now. */
-  readonly refresh: () => void
 }>()("effect-ai-gateway/local/CacheDatabase") {}
 
 /**
@@ -59,33 +52,13 @@ export const layer = (store: string): Layer.Layer<CacheDatabase, StoreUnavailabl
         Effect.retry({ schedule: Schedule.spaced("10 millis"), times: 1000, while: isLocked })
       )
       const generation = db.prepare("PRAGMA data_version")
-      const [begin, end] = [db.prepare("BEGIN"), db.prepare("COMMIT")]
-      let isHeld = false
-      const refresh = () => {
-        if (!isHeld || !db.isOpen) return
-        isHeld = false
-        end.run()
-      }
       return CacheDatabase.of({
         prepare: (sql) => db.prepare(sql),
-        generation: () => {
-          refresh()
-          return Number(generation.get()?.["data_version"])
-        },
-        hold: () => {
-          if (isHeld) return
-          begin.run()
-          isHeld = true
-          setTimeout(refresh, held).unref()
-        },
-        refresh
+        generation: () => Number(generation.get()?.["data_version"])
       })
     }).pipe(Effect.mapError((cause) => new StoreUnavailable({ store: file, cause })))
   )
 }
-
-/** Milliseconds. */
-const held = 4
 
 /** Of the tables below. */
 const version = 1

@@ -79,7 +79,7 @@ export const layer = (
   Layer.effect(
     CacheStore,
     Effect.gen(function*() {
-      const { hold, prepare, refresh } = yield* CacheDatabase
+      const { prepare } = yield* CacheDatabase
       const writer = yield* WriterThread
       const find = prepare(
         `SELECT id, status, headers, body, version, used_at FROM cache
@@ -103,7 +103,6 @@ export const layer = (
                 : Option.some(entry)
             const fresh = pending.get(nameOf(key))
             if (fresh !== undefined) return fresh.expires > now ? asked(fresh.entry) : Option.none()
-            hold()
             const row = find.get(account, gateway, key.key, now)
             if (row === undefined) return Option.none()
             const id = Number(row["id"])
@@ -135,18 +134,14 @@ export const layer = (
                 now,
                 limit
               },
-              () => {
-                // It is in the file from now on.
-                refresh()
-                if (pending.get(name) === kept) pending.delete(name)
-              }
+              () => pending.get(name) === kept && pending.delete(name)
             )
             return writer.room
           }),
         clear: (gateway) =>
           Effect.suspend(() => {
             for (const [name, kept] of pending) if (kept.gateway === gateway) pending.delete(name)
-            writer.cache({ _tag: "Clear", account, gateway }, refresh)
+            writer.cache({ _tag: "Clear", account, gateway })
             return writer.flush
           })
       })

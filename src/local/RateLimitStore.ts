@@ -60,7 +60,7 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
   Layer.effect(
     RateLimitStore,
     Effect.gen(function*() {
-      const { generation, prepare, refresh } = yield* CacheDatabase
+      const { generation, prepare } = yield* CacheDatabase
       const writer = yield* WriterThread
       const select = prepare(
         `SELECT bucket, amount, expires_at FROM limit_counts
@@ -68,15 +68,13 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
       )
       /** Counted here and not yet in the file. */
       const pending = new Set<{ readonly counter: Counter; readonly amount: number; readonly now: number }>()
-      const counts = make(({ gateway, name }) => {
-        // What is forgotten here has been changed there.
-        refresh()
-        return select.all(account, gateway, name).map(({ amount, bucket, expires_at: expires }) => ({
+      const counts = make(({ gateway, name }) =>
+        select.all(account, gateway, name).map(({ amount, bucket, expires_at: expires }) => ({
           bucket: Number(bucket),
           amount: Number(amount),
           expires: Number(expires)
         }))
-      })
+      )
       let seen = generation()
       let heard = writer.foreign()
       let nextLook = 0
