@@ -34,6 +34,12 @@ export const json = (
 })
 
 /**
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isSuccess = ({ status }: Pick<Answer, "status">): boolean => status >= 200 && status < 300
+
+/**
  * Reads a body to its end and keeps nothing of it.
  *
  * @category combinators

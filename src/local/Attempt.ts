@@ -306,12 +306,6 @@ export interface Counted {
 /** It keeps nothing between two texts. */
 const decoder = new TextDecoder()
 
-/**
- * @category predicates
- * @since 0.1.0
- */
-export const isSuccess = (answer: Answer.Answer) => answer.status >= 200 && answer.status < 300
-
 const modelOf = (step: Step, json: unknown): string => {
   const named = step.provider === "workers-ai" ? WorkersAi.atPath(step.path).model : undefined
   return named ?? Providers.modelOf(step.path, json)

@@ -13,7 +13,6 @@ import * as Option from "effect/Option"
 import * as Access from "./Access.ts"
 import * as Answer from "./Answer.ts"
 import * as Attempt from "./Attempt.ts"
-import { isSuccess } from "./Attempt.ts"
 import type { CacheStore } from "./CacheStore.ts"
 import * as Unified from "./compat/Unified.ts"
 import * as Envelope from "./Envelope.ts"
@@ -142,7 +141,7 @@ export const layer: Layer.Layer<
         for (let index = 0;; index++) {
           const log = index === 0 ? first : yield* newId
           const { answer, isFinal } = yield* ask(request, index, { log, request: first, event }, counted)
-          if (isFinal || isSuccess(answer) || index >= request.steps.length - 1) return answer
+          if (isFinal || Answer.isSuccess(answer) || index >= request.steps.length - 1) return answer
           // The refusal is read to its end, so that its log entry is whole and its connection free; one without an end is cut.
           yield* Effect.ignore(Effect.timeout(Answer.drain(answer), "5 seconds"))
         }

@@ -7,7 +7,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Answer from "./Answer.ts"
+import * as Answer from "./Answer.ts"
 import * as Cache from "./Cache.ts"
 import { CacheStore, type Entry } from "./CacheStore.ts"
 import type * as ChatWriter from "./compat/ChatWriter.ts"
@@ -117,7 +117,7 @@ export const make = Effect.gen(function*() {
         : heard === undefined
         ? TokenUsage.read(contentType, received)
         : usageOf(heard)
-      const isSuccess = answer.status >= 200 && answer.status < 300
+      const isSuccess = Answer.isSuccess(answer)
       const cost = usage !== undefined && isSuccess
         ? Costs.of({ provider: step.provider, model: target.model, usage, custom: options.customCost })
         : Costs.free

@@ -20,7 +20,7 @@ import type * as Socket from "effect/unstable/socket/Socket"
 import type * as Net from "node:net"
 import * as EventScanner from "../model/EventScanner.ts"
 import * as Access from "./Access.ts"
-import type * as Answer from "./Answer.ts"
+import * as Answer from "./Answer.ts"
 import * as Envelope from "./Envelope.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import * as RequestOptions from "./RequestOptions.ts"
@@ -221,7 +221,7 @@ const carry = (
   send: Send
 ): Effect.Effect<void, Envelope.AiGatewayError> =>
   Effect.gen(function*() {
-    const isSuccess = answer.status >= 200 && answer.status < 300
+    const isSuccess = Answer.isSuccess(answer)
     if (isSuccess && metadata.contentType?.toLowerCase().startsWith("text/event-stream") === true) {
       yield* send([Frames.created(metadata)])
       yield* events(answer.body, (data) => Frames.streamed(metadata, data), send)

@@ -167,7 +167,7 @@ export const answer = (
 ): Effect.Effect<Answer.Answer, AiGatewayError> =>
   Effect.gen(function*() {
     const { id, onUsage } = options
-    const isSuccess = upstream.status >= 200 && upstream.status < 300
+    const isSuccess = Answer.isSuccess(upstream)
     if (reading.format === "openai" || (reading.format === "workers-ai" && isSuccess)) return upstream
     const { "content-encoding": _, "content-length": __, ...headers } = upstream.headers
     if (!isSuccess) {
