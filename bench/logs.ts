@@ -23,6 +23,7 @@ const fill = (file: string, n: number) => {
   db.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -262144")
   const entry = db.prepare(statements.entry)
   const bodies = db.prepare(statements.bodies)
+  const labels = db.prepare(statements.labels)
   db.exec("BEGIN")
   const start = Date.now() - 7 * 24 * 3600 * 1000
   for (let i = 0; i < n; i++) {
@@ -61,8 +62,10 @@ const fill = (file: string, n: number) => {
       score: null
     }
     entry.run(...columns.map((column) => values[column]))
-    bodies.run(id, "{\"prompt\":\"why\"}", "{\"response\":\"so\"}")
+    bodies.run("{\"prompt\":\"why\"}", "{\"response\":\"so\"}")
+    labels.run(values.metadata)
   }
+  db.prepare(statements.counted).run(account, "busy", n)
   db.exec("COMMIT")
   db.close()
 }

@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import * as SqlClient from "effect/unstable/sql/SqlClient"
 import { patiently } from "./Database.ts"
-import { type Append, statements, trims } from "./logInserts.ts"
+import { type Append, labelsOf, statements, tally } from "./logInserts.ts"
 import { WriterThread } from "./WriterThread.ts"
 
 /**
@@ -57,15 +57,23 @@ const here = Effect.fnUntraced(function*() {
 
   const insert = Effect.fnUntraced(function*(batch: ReadonlyArray<Append>) {
     yield* sql.unsafe(statements.lock)
-    for (const { account, bodies, cap, gateway, values } of batch) {
-      if (cap.strategy === "STOP_INSERTING") {
-        const [counted] = yield* sql.unsafe<{ readonly n: number }>(statements.count, [account, gateway])
-        if ((counted?.n ?? 0) >= cap.limit) continue
-      }
+    const counts = tally()
+    for (const append of batch) {
+      const { account, bodies, gateway, values } = append
+      const [counted] = append.cap.strategy === "STOP_INSERTING"
+        ? yield* sql.unsafe<{ readonly n: number }>(statements.count, [account, gateway])
+        : []
+      if (!counts.admits(append, () => counted?.n ?? 0)) continue
+      counts.add(append)
       yield* sql.unsafe(statements.entry, values)
       if (bodies !== null) yield* sql.unsafe(statements.bodies, [bodies.request, bodies.response])
+      const labels = labelsOf(append)
+      if (labels !== null) yield* sql.unsafe(statements.labels, [labels])
     }
-    for (const values of trims(batch)) yield* sql.unsafe(statements.trim, values)
+    for (const { counted, trim } of counts.end()) {
+      yield* sql.unsafe(statements.counted, counted)
+      if (trim !== undefined) yield* sql.unsafe(statements.trim, trim)
+    }
   })
   const flush = Effect.suspend(() => {
     const batch = waiting

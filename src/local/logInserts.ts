@@ -1,6 +1,9 @@
 /**
  * How log entries get into their tables; also what the thread runs that writes them, so this imports nothing.
  *
+ * Labels and counts have statements of their own, and no triggers: an insert with a trigger may have to be undone by
+ * itself, so SQLite keeps a copy of every page it changes, which takes as long as the insert.
+ *
  * @since 0.1.0
  */
 
@@ -57,6 +60,14 @@ export const columns = [
 const ofGateway = "account = ? AND gateway = ?"
 
 /**
+ * A label's value as text: `json_each` has numbers for true and false.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const labelText = "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
+
+/**
  * The statements of a transaction that appends.
  *
  * @category constants
@@ -67,22 +78,54 @@ export const statements = {
   lock: "UPDATE log_counts SET n = n WHERE 0",
   count: `SELECT n FROM log_counts WHERE ${ofGateway}`,
   entry: `INSERT INTO logs (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
-  /** Right after the entry's own. */
+  /** Right after the entry's own, as the labels. */
   bodies: "INSERT INTO log_texts (seq, request, response) VALUES (last_insert_rowid(), ?, ?)",
+  labels: `INSERT OR IGNORE INTO log_labels (value, key, seq)
+    SELECT ${labelText}, key, last_insert_rowid() FROM json_each(?)`,
+  counted: `INSERT INTO log_counts (account, gateway, n) VALUES (?, ?, ?)
+    ON CONFLICT (account, gateway) DO UPDATE SET n = n + excluded.n`,
   trim: `DELETE FROM logs WHERE seq IN (SELECT seq FROM logs WHERE ${ofGateway} ORDER BY seq LIMIT max(0, (
     SELECT n FROM log_counts WHERE ${ofGateway}) - ?))`
 } as const
 
 /**
- * Which gateways of a batch have to lose their oldest entries when it is in, each with its newest cap.
+ * The metadata of an entry as JSON, or null.
  *
  * @category getters
  * @since 0.1.0
  */
-export const trims = (batch: ReadonlyArray<Append>): ReadonlyArray<ReadonlyArray<string | number>> => {
-  const newest = new Map<string, Append>()
-  for (const append of batch) {
-    if (append.cap.strategy === "DELETE_OLDEST") newest.set(`${append.account}/${append.gateway}`, append)
+export const labelsOf = ({ values }: Append): string | number | null => values[metadata] ?? null
+
+const metadata = columns.indexOf("metadata")
+
+/**
+ * A batch while it is written: what each of its gateways has got, and what that is to do at the end of the transaction.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const tally = () => {
+  const gateways = new Map<string, { n: number; last: Append }>()
+  const of = (append: Append) => {
+    const name = `${append.account}/${append.gateway}`
+    const found = gateways.get(name) ?? { n: 0, last: append }
+    gateways.set(name, found)
+    return found
   }
-  return [...newest.values()].map(({ account, cap, gateway }) => [account, gateway, account, gateway, cap.limit])
+  return {
+    /** Whether the entry has its place; `stored`: as many as its gateway had before the batch. */
+    admits: (append: Append, stored: () => number): boolean =>
+      append.cap.strategy !== "STOP_INSERTING" || stored() + of(append).n < append.cap.limit,
+    add: (append: Append): void => {
+      const found = of(append)
+      found.n++
+      found.last = append
+    },
+    /** Values of `counted`, and those of `trim` for gateways that lose their oldest, by their newest cap. */
+    end: () =>
+      [...gateways.values()].filter(({ n }) => n > 0).map(({ last: { account, cap, gateway }, n }) => ({
+        counted: [account, gateway, n],
+        trim: cap.strategy === "DELETE_OLDEST" ? [account, gateway, account, gateway, cap.limit] : undefined
+      }))
+  }
 }

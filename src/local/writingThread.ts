@@ -9,7 +9,7 @@
 import { DatabaseSync } from "node:sqlite"
 import { parentPort, workerData } from "node:worker_threads"
 import { type CacheChange, cacheStatements, type CountChange } from "./cacheWrites.ts"
-import { type Append, statements, trims } from "./logInserts.ts"
+import { type Append, labelsOf, statements, tally } from "./logInserts.ts"
 
 /**
  * One message; what it has none of is empty.
@@ -39,7 +39,9 @@ export interface Written {
 const open = (file: string) => {
   // Waiting stops nothing but this thread.
   const db = new DatabaseSync(file, { timeout: 10_000 })
-  db.exec("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384")
+  // The pages of many batches, 16 MiB of them, go into the file together: most are the same ones again and again.
+  db.exec("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4096")
+  db.exec("PRAGMA temp_store = MEMORY")
   return db
 }
 
@@ -60,22 +62,29 @@ const transaction = (db: DatabaseSync, write: () => void) => {
 
 const log = {
   count: logs.prepare(statements.count),
+  counted: logs.prepare(statements.counted),
   entry: logs.prepare(statements.entry),
   bodies: logs.prepare(statements.bodies),
+  labels: logs.prepare(statements.labels),
   trim: logs.prepare(statements.trim)
 }
 
 const writeLogs = (batch: Batch["logs"]) =>
   transaction(logs, () => {
+    const counts = tally()
     for (const append of batch) {
-      const { account, cap, gateway } = append
-      if (cap.strategy === "STOP_INSERTING" && Number(log.count.get(account, gateway)?.["n"] ?? 0) >= cap.limit) {
-        continue
-      }
-      log.entry.run(...append.values)
-      if (append.bodies !== null) log.bodies.run(append.bodies.request, append.bodies.response)
+      const { account, bodies, gateway, values } = append
+      if (!counts.admits(append, () => Number(log.count.get(account, gateway)?.["n"] ?? 0))) continue
+      counts.add(append)
+      log.entry.run(...values)
+      if (bodies !== null) log.bodies.run(bodies.request, bodies.response)
+      const labels = labelsOf(append)
+      if (labels !== null) log.labels.run(labels)
     }
-    for (const values of trims(batch)) log.trim.run(...values)
+    for (const { counted, trim } of counts.end()) {
+      log.counted.run(...counted)
+      if (trim !== undefined) log.trim.run(...trim)
+    }
   })
 
 const prepared = Object.fromEntries(

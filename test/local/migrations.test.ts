@@ -80,7 +80,7 @@ describe("a database of before", () => {
       )
       const table = String(old.prepare("SELECT sql FROM sqlite_master WHERE name = 'logs'").get()?.["sql"])
       const triggers = old.prepare(
-        "SELECT sql FROM sqlite_master WHERE name IN ('logs_newest', 'logs_added', 'logs_removed')"
+        "SELECT sql FROM sqlite_master WHERE name IN ('logs_newest', 'logs_removed')"
       ).all()
       const before = table.replace(/"?logs"?/, "logs_before").replace("cost REAL", "cost REAL NOT NULL")
       old.exec(
@@ -89,6 +89,12 @@ describe("a database of before", () => {
       for (const { sql } of triggers) {
         old.exec(String(sql).replace("log_texts WHERE seq = OLD.seq", "log_bodies WHERE id = OLD.id"))
       }
+      old.exec(
+        `CREATE TRIGGER logs_added AFTER INSERT ON logs BEGIN
+           INSERT INTO log_counts (account, gateway, n) VALUES (NEW.account, NEW.gateway, 1)
+             ON CONFLICT (account, gateway) DO UPDATE SET n = n + 1;
+         END`
+      )
       old.close()
 
       yield* withLogs(file, (logs) =>
