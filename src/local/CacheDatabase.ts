@@ -61,7 +61,7 @@ export const layer = (store: string): Layer.Layer<CacheDatabase, StoreUnavailabl
 }
 
 /** Of the tables below. */
-const version = 1
+const version = 2
 
 const prepare = (db: DatabaseSync) => {
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE")
@@ -76,18 +76,16 @@ const prepare = (db: DatabaseSync) => {
 }
 
 const schema = [
+  // Places are short: every answer goes to a page of its own in their index, which is to stay in memory.
   `CREATE TABLE cache (
     id INTEGER PRIMARY KEY,
-    account TEXT NOT NULL,
-    gateway TEXT NOT NULL,
-    key TEXT NOT NULL,
+    place BLOB NOT NULL UNIQUE,
     version INTEGER NOT NULL,
     status INTEGER NOT NULL,
     headers TEXT NOT NULL,
     body BLOB NOT NULL,
     expires_at INTEGER NOT NULL,
-    used_at INTEGER NOT NULL,
-    UNIQUE (account, gateway, key)
+    used_at INTEGER NOT NULL
   )`,
   `CREATE INDEX cache_expiry ON cache (expires_at)`,
   `CREATE INDEX cache_use ON cache (used_at, id)`,

@@ -10,6 +10,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import { hash } from "node:crypto"
 import { CacheDatabase } from "./CacheDatabase.ts"
 import type { Gateway } from "./Gateway.ts"
 import { WriterThread } from "./WriterThread.ts"
@@ -82,34 +83,51 @@ export const layer = (
       const { prepare } = yield* CacheDatabase
       const writer = yield* WriterThread
       const find = prepare(
-        `SELECT id, status, headers, body, version, used_at FROM cache
-          WHERE account = ? AND gateway = ? AND key = ? AND expires_at > ?`
+        `SELECT id, status, headers, body, version, used_at FROM cache WHERE place = ? AND expires_at > ?`
       )
-      /** What the thread has still to write; null for what it removes. */
-      const pending = new Map<
-        string,
-        { readonly gateway: string; readonly entry: Entry | null; readonly expires: number }
-      >()
-      const touched = new Set<number>()
+      const unwritten = writer.pile(() => ({
+        /** No entry for what the thread removes. */
+        puts: new Map<string, { readonly gateway: string; readonly entry: Entry | null; readonly expires: number }>(),
+        touched: new Set<number>()
+      }))
+      const gateways = new Map<string, Uint8Array>()
+      const gatewayOf = (gateway: string): Uint8Array => {
+        const known = gateways.get(gateway)
+        if (known !== undefined) return known
+        const found = hash("sha256", `${account}/${gateway}`, "buffer").subarray(0, gatewayBytes)
+        if (gateways.size < mostGateways) gateways.set(gateway, found)
+        return found
+      }
+      // Not in a piece of Node's pool, all of which would be sent along to the thread.
+      const place = (gateway: Uint8Array, key: Uint8Array) => {
+        const both = new Uint8Array(gatewayBytes + keyBytes)
+        both.set(gateway)
+        both.set(key, gatewayBytes)
+        return both
+      }
+      const placeOf = ({ gateway, key }: Key) =>
+        place(gatewayOf(gateway), hash("sha256", key, "buffer").subarray(0, keyBytes))
 
       return CacheStore.of({
         versionOf: ({ modifiedAt }) => Effect.succeed(modifiedAt),
         get: (key) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
-            const { gateway, version } = key
+            const { version } = key
             const asked = (entry: Entry | null | undefined) =>
               entry === undefined || entry === null || (version !== undefined && entry.version !== version)
                 ? Option.none()
                 : Option.some(entry)
-            const fresh = pending.get(nameOf(key))
+            const { waiting, writing } = unwritten
+            const name = nameOf(key)
+            const fresh = waiting.puts.get(name) ?? writing.puts.get(name)
             if (fresh !== undefined) return fresh.expires > now ? asked(fresh.entry) : Option.none()
-            const row = find.get(account, gateway, key.key, now)
+            const row = find.get(placeOf(key), now)
             if (row === undefined) return Option.none()
             const id = Number(row["id"])
             // To the second is enough to know what is in use, and spares most hits a write.
-            if (now - Number(row["used_at"]) >= 1000 && !touched.has(id)) {
-              touched.add(id)
-              writer.cache({ _tag: "Touch", id, now }, () => touched.delete(id))
+            if (now - Number(row["used_at"]) >= 1000 && !waiting.touched.has(id) && !writing.touched.has(id)) {
+              waiting.touched.add(id)
+              writer.cache({ _tag: "Touch", id, now })
             }
             return asked(entryOf(row))
           }),
@@ -117,36 +135,43 @@ export const layer = (
           Effect.flatMap(Clock.currentTimeMillis, (now) => {
             const { body, headers, status, version } = entry
             const expires = now + ttl
-            const name = nameOf(key)
-            const kept = { gateway: key.gateway, entry: body.length > limit ? null : entry, expires }
-            pending.set(name, kept)
-            writer.cache(
-              {
-                _tag: "Put",
-                account,
-                gateway: key.gateway,
-                key: key.key,
-                version,
-                status,
-                headers: JSON.stringify(headers),
-                body,
-                expires,
-                now,
-                limit
-              },
-              () => pending.get(name) === kept && pending.delete(name)
-            )
+            unwritten.waiting.puts.set(nameOf(key), {
+              gateway: key.gateway,
+              entry: body.length > limit ? null : entry,
+              expires
+            })
+            writer.cache({
+              _tag: "Put",
+              place: placeOf(key),
+              version,
+              status,
+              headers: JSON.stringify(headers),
+              body,
+              expires,
+              now,
+              limit
+            })
             return writer.room
           }),
         clear: (gateway) =>
           Effect.suspend(() => {
-            for (const [name, kept] of pending) if (kept.gateway === gateway) pending.delete(name)
-            writer.cache({ _tag: "Clear", account, gateway })
+            for (const { puts } of [unwritten.waiting, unwritten.writing]) {
+              for (const [name, kept] of puts) if (kept.gateway === gateway) puts.delete(name)
+            }
+            const end = (fill: number) => place(gatewayOf(gateway), new Uint8Array(keyBytes).fill(fill))
+            writer.cache({ _tag: "Clear", from: end(0), to: end(0xff) })
             return writer.flush
           })
       })
     })
   )
+
+/** Of the hash of the account and the gateway, and of the key's: so much of a hash is one's alone. */
+const gatewayBytes = 8
+const keyBytes = 16
+
+/** Whose hashes are remembered. */
+const mostGateways = 1000
 
 const nameOf = ({ gateway, key }: Key) => `${gateway}/${key}`
 

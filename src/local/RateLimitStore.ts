@@ -66,8 +66,7 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
         `SELECT bucket, amount, expires_at FROM limit_counts
           WHERE account = ? AND gateway = ? AND name = ? ORDER BY bucket`
       )
-      /** Counted here and not yet in the file. */
-      const pending = new Set<{ readonly counter: Counter; readonly amount: number; readonly now: number }>()
+      const unwritten = writer.pile((): Array<Counted> => [])
       const counts = make(({ gateway, name }) =>
         select.all(account, gateway, name).map(({ amount, bucket, expires_at: expires }) => ({
           bucket: Number(bucket),
@@ -87,8 +86,12 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
         const foreign = writer.foreign()
         // While something of ours is on its way, only what the thread has met is known to be another's; that counts twice
         // then what is just being written, for a moment.
-        if (pending.size === 0 ? found !== seen : foreign !== heard) counts.forget()
-        if (foreign !== heard) { for (const { amount, counter, now } of pending) counts.add(counter, amount, now) }
+        const { waiting, writing } = unwritten
+        if (waiting.length + writing.length === 0 ? found !== seen : foreign !== heard) counts.forget()
+        if (foreign !== heard) {
+          for (const { amount, counter, now } of writing) counts.add(counter, amount, now)
+          for (const { amount, counter, now } of waiting) counts.add(counter, amount, now)
+        }
         seen = found
         heard = foreign
         return counts
@@ -96,13 +99,9 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
       const add = (counter: Counter, amount: number, now: number) => {
         counts.add(counter, amount, now)
         const { bucket, expires } = at(counter, now)
-        const change = { counter, amount, now }
-        pending.add(change)
+        unwritten.waiting.push({ counter, amount, now })
         const { gateway, name } = counter
-        writer.count(
-          { _tag: "Count", account, gateway, name, bucket, amount, expires, now },
-          () => pending.delete(change)
-        )
+        writer.count({ _tag: "Count", account, gateway, name, bucket, amount, expires, now })
       }
 
       return RateLimitStore.of({
@@ -127,6 +126,12 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
       })
     })
   )
+
+interface Counted {
+  readonly counter: Counter
+  readonly amount: number
+  readonly now: number
+}
 
 /** Milliseconds between two looks at what other processes have counted. */
 const look = 100

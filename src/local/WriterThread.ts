@@ -19,10 +19,16 @@ import type { Batch, Written } from "./writingThread.ts"
  * @since 0.1.0
  */
 export class WriterThread extends Context.Service<WriterThread, {
-  /** Returns at once; `done` is called when it is written, or lost: that is said in the log. */
+  /** Returns at once; what is lost is said in the log. */
   readonly log: (append: Append) => void
-  readonly cache: (change: CacheChange, done?: () => void) => void
-  readonly count: (change: CountChange, done?: () => void) => void
+  readonly cache: (change: CacheChange) => void
+  readonly count: (change: CountChange) => void
+  /**
+   * What its owner has given and is not in the file yet: he adds to `waiting`, which becomes `writing` when it goes.
+   *
+   * Nothing is taken out of them one by one: V8 keeps what was in a Map or Set that changes all the time.
+   */
+  readonly pile: <A>(empty: () => A) => Pile<A>
   /** How often another process was seen to have written to the file of the cache. */
   readonly foreign: () => number
   /** Done when all that was given before is written. */
@@ -30,6 +36,15 @@ export class WriterThread extends Context.Service<WriterThread, {
   /** Waits while far too much is waiting already: a slow disk must not fill the memory. */
   readonly room: Effect.Effect<void>
 }>()("effect-ai-gateway/local/WriterThread") {}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Pile<A> {
+  readonly waiting: A
+  readonly writing: A
+}
 
 /**
  * The thread of a store in a file, whose tables are there; at the end of its scope everything is written.
@@ -57,44 +72,57 @@ const make = (store: string) =>
       ),
       (worker) => Effect.promise(() => worker.terminate())
     )
-    interface Waiting {
-      readonly logs: Array<Append>
-      readonly cache: Array<CacheChange>
-      readonly done: Array<() => void>
+    const turns: Array<{ readonly leave: () => void; readonly arrive: () => void }> = []
+    const pile = <A>(empty: () => A): Pile<A> => {
+      const made = { waiting: empty(), writing: empty() }
+      turns.push({
+        leave: () => {
+          made.writing = made.waiting
+          made.waiting = empty()
+        },
+        arrive: () => void (made.writing = empty())
+      })
+      return made
     }
-    const nothing = (): Waiting => ({ logs: [], cache: [], done: [] })
-    let waiting = nothing()
-    const counts = together()
+    const logs = pile((): Array<Append> => [])
+    const cache = pile((): Array<CacheChange> => [])
+    const counts = pile(together)
+    const flushes = pile((): Array<() => void> => [])
+    /** Of what waits, and of what the thread was given and has not answered yet. */
     let size = 0
-    /** Given to the thread and not yet answered. */
-    let writing: (Waiting & { readonly size: number }) | undefined
+    let sizeWriting = 0
+    let isWriting = false
     /** What waits goes as soon as the thread is free. */
     let isDue = false
     let isGone = false
 
     const give = () => {
       isDue = size > 0
-      if (size === 0 || writing !== undefined) return
+      if (size === 0 || isWriting) return
       isDue = false
-      const { cache, done, logs } = waiting
-      const taken = counts.take()
-      if (isGone) run(lostAll(size))
-      else writing = { ...waiting, size }
-      waiting = nothing()
+      for (const { leave } of turns) leave()
+      sizeWriting = size
       size = 0
-      if (isGone) return done.forEach((_) => _())
+      isWriting = true
+      if (isGone) {
+        run(lostAll(sizeWriting))
+        return settle()
+      }
       worker.ref()
-      worker.postMessage({ cache, counts: taken, logs } satisfies Batch)
+      worker.postMessage(
+        { cache: cache.writing, counts: counts.writing.changes, logs: logs.writing } satisfies Batch
+      )
     }
     const settle = () => {
-      const written = writing?.done ?? []
-      writing = undefined
-      for (const done of written) done()
+      const flushed = flushes.writing
+      for (const { arrive } of turns) arrive()
+      sizeWriting = 0
+      isWriting = false
+      for (const done of flushed) done()
       if (isDue) give()
-      if (writing === undefined) worker.unref()
+      if (!isWriting) worker.unref()
     }
-    const added = (done: (() => void) | undefined) => {
-      if (done !== undefined) waiting.done.push(done)
+    const added = () => {
       // What comes within a few milliseconds goes together: waking the thread for each costs more than what it writes.
       if (size++ === 0) setTimeout(give, gathering)
     }
@@ -109,35 +137,38 @@ const make = (store: string) =>
     worker.on("error", (cause) => {
       isGone = true
       run(Effect.logError(`The local gateway can write no more logs, answers and counts: ${String(cause)}`))
-      if (writing !== undefined) settle()
+      if (isWriting) settle()
     })
 
     const flush = Effect.suspend(() => {
       const written = Deferred.makeUnsafe<void>()
-      waiting.done.push(() => Deferred.doneUnsafe(written, Effect.void))
-      if (size > 0) give()
-      else if (writing !== undefined) writing.done.push(...waiting.done.splice(0))
-      else for (const done of waiting.done.splice(0)) done()
+      const done = () => Deferred.doneUnsafe(written, Effect.void)
+      if (size > 0) {
+        flushes.waiting.push(done)
+        give()
+      } else if (isWriting) flushes.writing.push(done)
+      else done()
       return Deferred.await(written)
     })
     yield* Effect.addFinalizer(() => flush)
 
     return WriterThread.of({
       log: (append) => {
-        waiting.logs.push(append)
-        added(undefined)
+        logs.waiting.push(append)
+        added()
       },
-      cache: (change, done) => {
-        waiting.cache.push(change)
-        added(done)
+      cache: (change) => {
+        cache.waiting.push(change)
+        added()
       },
-      count: (change, done) => {
-        counts.add(change)
-        added(done)
+      count: (change) => {
+        counts.waiting.add(change)
+        added()
       },
+      pile,
       foreign: () => foreigners,
       flush,
-      room: Effect.suspend(() => size + (writing?.size ?? 0) >= most ? flush : Effect.void)
+      room: Effect.suspend(() => size + sizeWriting >= most ? flush : Effect.void)
     })
   })
 

@@ -11,9 +11,7 @@
 export type CacheChange =
   | {
     readonly _tag: "Put"
-    readonly account: string
-    readonly gateway: string
-    readonly key: string
+    readonly place: Uint8Array
     readonly version: number
     readonly status: number
     /** JSON. */
@@ -25,7 +23,8 @@ export type CacheChange =
     readonly limit: number
   }
   | { readonly _tag: "Touch"; readonly id: number; readonly now: number }
-  | { readonly _tag: "Clear"; readonly account: string; readonly gateway: string }
+  /** All places between these. */
+  | { readonly _tag: "Clear"; readonly from: Uint8Array; readonly to: Uint8Array }
 
 /**
  * @category models
@@ -52,11 +51,11 @@ export type CountChange =
  */
 export const together = (): {
   readonly add: (change: CountChange) => void
-  /** What was added, in its order; begins anew. */
-  readonly take: () => ReadonlyArray<CountChange>
+  /** What was added, in its order. */
+  readonly changes: ReadonlyArray<CountChange>
 } => {
-  let changes: Array<CountChange> = []
-  let places = new Map<string, number>()
+  const changes: Array<CountChange> = []
+  const places = new Map<string, number>()
   return {
     add: (change) => {
       if (change._tag === "Clear") {
@@ -73,12 +72,7 @@ export const together = (): {
         changes.push(change)
       } else changes[place] = { ...before, amount: before.amount + change.amount, now: change.now }
     },
-    take: () => {
-      const taken = changes
-      changes = []
-      places = new Map()
-      return taken
-    }
+    changes
   }
 }
 
@@ -87,15 +81,15 @@ export const together = (): {
  * @since 0.1.0
  */
 export const cacheStatements = {
-  insert: `INSERT INTO cache (account, gateway, key, version, status, headers, body, expires_at, used_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version, status = excluded.status,
-    headers = excluded.headers, body = excluded.body, expires_at = excluded.expires_at, used_at = excluded.used_at`,
+  insert: `INSERT INTO cache (place, version, status, headers, body, expires_at, used_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET version = excluded.version, status = excluded.status, headers = excluded.headers,
+    body = excluded.body, expires_at = excluded.expires_at, used_at = excluded.used_at`,
   touch: "UPDATE cache SET used_at = ? WHERE id = ?",
   size: "SELECT n FROM cache_size",
   removeUnused: "DELETE FROM cache WHERE id = (SELECT id FROM cache ORDER BY used_at, id LIMIT 1)",
-  remove: "DELETE FROM cache WHERE account = ? AND gateway = ? AND key = ?",
+  remove: "DELETE FROM cache WHERE place = ?",
   removeOld: "DELETE FROM cache WHERE expires_at <= ?",
-  removeAll: "DELETE FROM cache WHERE account = ? AND gateway = ?",
+  removeAll: "DELETE FROM cache WHERE place BETWEEN ? AND ?",
   count: `INSERT INTO limit_counts (account, gateway, name, bucket, amount, expires_at) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET amount = amount + excluded.amount`,
   removeCounts: "DELETE FROM limit_counts WHERE account = ? AND gateway = ?",

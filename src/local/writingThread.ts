@@ -103,30 +103,29 @@ const writeCache = ({ cache: changes, counts }: Batch) =>
     const found = generation.get()?.["data_version"]
     foreign = found !== seen
     seen = found
+    let limit: number | undefined
     for (const change of changes) {
       switch (change._tag) {
         case "Put": {
-          const { account, body, expires, gateway, headers, key, limit, now, status, version } = change
+          const { body, expires, headers, now, place, status, version } = change
           if (now >= nextSweep || now < nextSweep - sweep) {
             run("removeOld", now)
             run("removeOldCounts", now)
             nextSweep = now + sweep
           }
-          if (body.length > limit) {
-            run("remove", account, gateway, key)
-            break
-          }
-          run("insert", account, gateway, key, version, status, headers, body, expires, now)
-          while (Number(prepared["size"]?.get()?.["n"]) > limit) run("removeUnused")
+          limit = change.limit
+          if (body.length > limit) run("remove", place)
+          else run("insert", place, version, status, headers, body, expires, now)
           break
         }
         case "Touch":
           run("touch", change.now, change.id)
           break
         case "Clear":
-          run("removeAll", change.account, change.gateway)
+          run("removeAll", change.from, change.to)
       }
     }
+    while (limit !== undefined && Number(prepared["size"]?.get()?.["n"]) > limit) run("removeUnused")
     for (const change of counts) {
       if (change._tag === "Clear") run("removeCounts", change.account, change.gateway)
       else run("count", change.account, change.gateway, change.name, change.bucket, change.amount, change.expires)

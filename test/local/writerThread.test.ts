@@ -16,11 +16,12 @@ describe("the thread that writes", () => {
       yield* Effect.flatMap(WriterThread.WriterThread, (writer) =>
         Effect.gen(function*() {
           const count = { _tag: "Clear", account: "a", gateway: "g" } as const
+          const unwritten = writer.pile((): Array<string> => [])
           for (const moment of ["before it ends", "after"]) {
-            let isDone = false
-            writer.count(count, () => (isDone = true))
+            unwritten.waiting.push(moment)
+            writer.count(count)
             yield* Effect.timeout(writer.flush, "10 seconds")
-            assert.isTrue(isDone, moment)
+            assert.deepStrictEqual([unwritten.waiting, unwritten.writing], [[], []])
           }
         })).pipe(
           Effect.provide(thread, { local: true }),
