@@ -197,5 +197,6 @@ const keyOf = (
   // One text and one body: each piece that is given to the hash costs a call out of JavaScript.
   const hash = createHash("sha256").update(text)
   if (own === undefined) hash.update(`${step.body.length}:`).update(step.body)
-  return hash.digest("hex")
+  // 128 bits of it are one's alone, and short keys keep the stores' indexes short.
+  return hash.digest("base64url").slice(0, 22)
 }

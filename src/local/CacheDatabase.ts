@@ -20,8 +20,8 @@ import { StoreUnavailable } from "./LocalGatewayError.ts"
 export class CacheDatabase extends Context.Service<CacheDatabase, {
   /** Statements that read. */
   readonly prepare: (sql: string) => StatementSync
-  /** Another number once anybody else, also the thread, has written. */
-  readonly generation: () => number
+  /** Transactions that the threads of all processes have written. */
+  readonly writes: () => number
 }>()("effect-ai-gateway/local/CacheDatabase") {}
 
 /**
@@ -51,10 +51,10 @@ export const layer = (store: string): Layer.Layer<CacheDatabase, StoreUnavailabl
       yield* Effect.try({ try: () => prepare(db), catch: (cause) => cause }).pipe(
         Effect.retry({ schedule: Schedule.spaced("10 millis"), times: 1000, while: isLocked })
       )
-      const generation = db.prepare("PRAGMA data_version")
+      const writes = db.prepare("SELECT writes FROM cache_state")
       return CacheDatabase.of({
         prepare: (sql) => db.prepare(sql),
-        generation: () => Number(generation.get()?.["data_version"])
+        writes: () => Number(writes.get()?.["writes"])
       })
     }).pipe(Effect.mapError((cause) => new StoreUnavailable({ store: file, cause })))
   )
@@ -79,7 +79,7 @@ const schema = [
   // Places are short: every answer goes to a page of its own in their index, which is to stay in memory.
   `CREATE TABLE cache (
     id INTEGER PRIMARY KEY,
-    place BLOB NOT NULL UNIQUE,
+    place TEXT NOT NULL UNIQUE,
     version INTEGER NOT NULL,
     status INTEGER NOT NULL,
     headers TEXT NOT NULL,
@@ -90,16 +90,16 @@ const schema = [
   `CREATE INDEX cache_expiry ON cache (expires_at)`,
   `CREATE INDEX cache_use ON cache (used_at, id)`,
   // The size by trigger: no insert ever sums up all bodies.
-  `CREATE TABLE cache_size (n INTEGER NOT NULL)`,
-  `INSERT INTO cache_size (n) VALUES (0)`,
+  `CREATE TABLE cache_state (size INTEGER NOT NULL, writes INTEGER NOT NULL)`,
+  `INSERT INTO cache_state (size, writes) VALUES (0, 0)`,
   `CREATE TRIGGER cache_added AFTER INSERT ON cache BEGIN
-    UPDATE cache_size SET n = n + length(NEW.body);
+    UPDATE cache_state SET size = size + length(NEW.body);
   END`,
   `CREATE TRIGGER cache_changed AFTER UPDATE OF body ON cache BEGIN
-    UPDATE cache_size SET n = n + length(NEW.body) - length(OLD.body);
+    UPDATE cache_state SET size = size + length(NEW.body) - length(OLD.body);
   END`,
   `CREATE TRIGGER cache_removed AFTER DELETE ON cache BEGIN
-    UPDATE cache_size SET n = n - length(OLD.body);
+    UPDATE cache_state SET size = size - length(OLD.body);
   END`,
   `CREATE TABLE limit_counts (
     account TEXT NOT NULL,

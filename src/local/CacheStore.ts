@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import { hash } from "node:crypto"
 import { CacheDatabase } from "./CacheDatabase.ts"
 import type { Gateway } from "./Gateway.ts"
+import * as MaybeSet from "./MaybeSet.ts"
 import { WriterThread } from "./WriterThread.ts"
 
 /**
@@ -83,66 +84,64 @@ export const layer = (
       const { prepare } = yield* CacheDatabase
       const writer = yield* WriterThread
       const find = prepare(
-        `SELECT id, status, headers, body, version, used_at FROM cache WHERE place = ? AND expires_at > ?`
+        `SELECT status, headers, body, version, expires_at, used_at FROM cache WHERE place = ? AND expires_at > ?`
       )
+      const startOf = startsOf(account)
+      const placeOf = ({ gateway, key }: Key) => startOf(gateway) + key
       const unwritten = writer.pile(() => ({
         /** No entry for what the thread removes. */
-        puts: new Map<string, { readonly gateway: string; readonly entry: Entry | null; readonly expires: number }>(),
-        touched: new Set<number>()
+        puts: new Map<string, Kept>(),
+        touched: new Set<string>()
       }))
-      const gateways = new Map<string, Uint8Array>()
-      const gatewayOf = (gateway: string): Uint8Array => {
-        const known = gateways.get(gateway)
-        if (known !== undefined) return known
-        const found = hash("sha256", `${account}/${gateway}`, "buffer").subarray(0, gatewayBytes)
-        if (gateways.size < mostGateways) gateways.set(gateway, found)
-        return found
-      }
-      // Not in a piece of Node's pool, all of which would be sent along to the thread.
-      const place = (gateway: Uint8Array, key: Uint8Array) => {
-        const both = new Uint8Array(gatewayBytes + keyBytes)
-        both.set(gateway)
-        both.set(key, gatewayBytes)
-        return both
-      }
-      const placeOf = ({ gateway, key }: Key) =>
-        place(gatewayOf(gateway), hash("sha256", key, "buffer").subarray(0, keyBytes))
+      const recent = recentOnes()
+      const places = yield* placesOf(prepare)
+      let seen = writer.others(0)
+      let isAlone = true
 
       return CacheStore.of({
         versionOf: ({ modifiedAt }) => Effect.succeed(modifiedAt),
         get: (key) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
-            const { version } = key
-            const asked = (entry: Entry | null | undefined) =>
-              entry === undefined || entry === null || (version !== undefined && entry.version !== version)
-                ? Option.none()
-                : Option.some(entry)
+            const place = placeOf(key)
             const { waiting, writing } = unwritten
-            const name = nameOf(key)
-            const fresh = waiting.puts.get(name) ?? writing.puts.get(name)
-            if (fresh !== undefined) return fresh.expires > now ? asked(fresh.entry) : Option.none()
-            const row = find.get(placeOf(key), now)
-            if (row === undefined) return Option.none()
-            const id = Number(row["id"])
-            // To the second is enough to know what is in use, and spares most hits a write.
-            if (now - Number(row["used_at"]) >= 1000 && !waiting.touched.has(id) && !writing.touched.has(id)) {
-              waiting.touched.add(id)
-              writer.cache({ _tag: "Touch", id, now })
+            const others = writer.others(now)
+            if (others !== seen) {
+              seen = others
+              recent.clear()
+              isAlone = false
             }
-            return asked(entryOf(row))
+            let found = waiting.puts.get(place) ?? writing.puts.get(place)
+            if (found === undefined) {
+              if (isAlone && places.isWhole && !places.all.mayHave(place)) return Option.none()
+              found = recent.get(place)
+              if (found === undefined) {
+                found = keptOf(find.get(place, now))
+                if (found === undefined) return Option.none()
+                recent.set(place, found)
+              }
+              // To the second is enough to know what is in use, and spares most hits a write.
+              if (now - found.usedAt >= 1000 && !waiting.touched.has(place) && !writing.touched.has(place)) {
+                found.usedAt = now
+                waiting.touched.add(place)
+                writer.cache({ _tag: "Touch", place, now })
+              }
+            }
+            const { entry, expires } = found
+            return entry === null || expires <= now || (key.version !== undefined && entry.version !== key.version)
+              ? Option.none()
+              : Option.some(entry)
           }),
         put: (key, entry, ttl) =>
           Effect.flatMap(Clock.currentTimeMillis, (now) => {
             const { body, headers, status, version } = entry
             const expires = now + ttl
-            unwritten.waiting.puts.set(nameOf(key), {
-              gateway: key.gateway,
-              entry: body.length > limit ? null : entry,
-              expires
-            })
+            const place = placeOf(key)
+            recent.delete(place)
+            places.all.add(place)
+            unwritten.waiting.puts.set(place, { entry: body.length > limit ? null : entry, expires, usedAt: now })
             writer.cache({
               _tag: "Put",
-              place: placeOf(key),
+              place,
               version,
               status,
               headers: JSON.stringify(headers),
@@ -155,23 +154,91 @@ export const layer = (
           }),
         clear: (gateway) =>
           Effect.suspend(() => {
+            const start = startOf(gateway)
             for (const { puts } of [unwritten.waiting, unwritten.writing]) {
-              for (const [name, kept] of puts) if (kept.gateway === gateway) puts.delete(name)
+              for (const place of puts.keys()) if (place.startsWith(start)) puts.delete(place)
             }
-            const end = (fill: number) => place(gatewayOf(gateway), new Uint8Array(keyBytes).fill(fill))
-            writer.cache({ _tag: "Clear", from: end(0), to: end(0xff) })
-            return writer.flush
+            recent.clear()
+            writer.cache({ _tag: "Clear", start })
+            // What was looked up meanwhile is not there any more.
+            return Effect.andThen(writer.flush, Effect.sync(recent.clear))
           })
       })
     })
   )
 
-/** Of the hash of the account and the gateway, and of the key's: so much of a hash is one's alone. */
-const gatewayBytes = 8
-const keyBytes = 16
+/** An answer as it is known here. */
+interface Kept {
+  readonly entry: Entry | null
+  readonly expires: number
+  usedAt: number
+}
 
-/** Whose hashes are remembered. */
+/** What the places of a gateway begin with: short, since every answer goes to a page of its own in their index. */
+const startsOf = (account: string) => {
+  const known = new Map<string, string>()
+  return (gateway: string): string => {
+    const before = known.get(gateway)
+    if (before !== undefined) return before
+    const found = `${hash("sha256", `${account}/${gateway}`, "base64url").slice(0, 11)}/`
+    if (known.size < mostGateways) known.set(gateway, found)
+    return found
+  }
+}
+
+/** Whose starts are remembered. */
 const mostGateways = 1000
+
+/** The answers that were asked for lately, up to about 16 MiB; the older half is forgotten as a whole. */
+const recentOnes = () => {
+  let young = new Map<string, Kept>()
+  let old = new Map<string, Kept>()
+  let size = 0
+  return {
+    get: (place: string) => young.get(place) ?? old.get(place),
+    set: (place: string, kept: Kept) => {
+      if (size > halfOfRecent) {
+        old = young
+        young = new Map()
+        size = 0
+      }
+      young.set(place, kept)
+      size += 1024 + (kept.entry?.body.length ?? 0)
+    },
+    delete: (place: string) => {
+      young.delete(place)
+      old.delete(place)
+    },
+    clear: () => {
+      young = new Map()
+      old = new Map()
+      size = 0
+    }
+  }
+}
+
+const halfOfRecent = 8 * 1024 * 1024
+
+/**
+ * The places in the file: most questions are for an answer that is not there, and need not look.
+ *
+ * They are whole when all that was there at the start has been read; another process's are not among them.
+ */
+const placesOf = Effect.fnUntraced(function*(prepare: CacheDatabase["Service"]["prepare"]) {
+  const places = { all: MaybeSet.make(), isWhole: false }
+  const next = prepare("SELECT place FROM cache WHERE place > ? ORDER BY place LIMIT 1000")
+  yield* Effect.forkScoped(Effect.gen(function*() {
+    let last = ""
+    for (;;) {
+      const found = next.all(last)
+      for (const { place } of found) places.all.add(last = String(place))
+      if (found.length === 0) break
+      yield* Effect.yieldNow
+    }
+    places.isWhole = true
+  }))
+  return places
+})
 
 const nameOf = ({ gateway, key }: Key) => `${gateway}/${key}`
 
@@ -226,8 +293,12 @@ export const layerMemory = ({ limit }: Options): Layer.Layer<CacheStore> =>
     })
   })
 
-/** Undefined for a row that is none of ours. */
-const entryOf = ({ body, headers, status, version }: { readonly [column: string]: unknown }): Entry | undefined =>
-  body instanceof Uint8Array && typeof headers === "string" && typeof status === "number" && typeof version === "number"
-    ? { status, version, body, headers: JSON.parse(headers) }
+/** Undefined for no row, and for one that is none of ours. */
+const keptOf = (row: { readonly [column: string]: unknown } | undefined): Kept | undefined => {
+  if (row === undefined) return undefined
+  const { body, expires_at: expires, headers, status, used_at: usedAt, version } = row
+  return body instanceof Uint8Array && typeof headers === "string" && typeof status === "number" &&
+      typeof version === "number" && typeof expires === "number" && typeof usedAt === "number"
+    ? { entry: { status, version, body, headers: JSON.parse(headers) }, expires, usedAt }
     : undefined
+}

@@ -60,7 +60,7 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
   Layer.effect(
     RateLimitStore,
     Effect.gen(function*() {
-      const { generation, prepare } = yield* CacheDatabase
+      const { prepare } = yield* CacheDatabase
       const writer = yield* WriterThread
       const select = prepare(
         `SELECT bucket, amount, expires_at FROM limit_counts
@@ -74,26 +74,17 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
           expires: Number(expires)
         }))
       )
-      let seen = generation()
-      let heard = writer.foreign()
-      let nextLook = 0
+      let seen = writer.others(0)
 
       /** Takes over what other processes have written. */
       const current = (now: number) => {
-        if (now < nextLook && now >= nextLook - look) return counts
-        nextLook = now + look
-        const found = generation()
-        const foreign = writer.foreign()
-        // While something of ours is on its way, only what the thread has met is known to be another's; that counts twice
-        // then what is just being written, for a moment.
-        const { waiting, writing } = unwritten
-        if (waiting.length + writing.length === 0 ? found !== seen : foreign !== heard) counts.forget()
-        if (foreign !== heard) {
-          for (const { amount, counter, now } of writing) counts.add(counter, amount, now)
-          for (const { amount, counter, now } of waiting) counts.add(counter, amount, now)
-        }
-        seen = found
-        heard = foreign
+        const others = writer.others(now)
+        if (others === seen) return counts
+        seen = others
+        counts.forget()
+        // What is just being written may be in the file already: it counts twice then, until the next time.
+        for (const { amount, counter, now } of unwritten.writing) counts.add(counter, amount, now)
+        for (const { amount, counter, now } of unwritten.waiting) counts.add(counter, amount, now)
         return counts
       }
       const add = (counter: Counter, amount: number, now: number) => {
@@ -132,9 +123,6 @@ interface Counted {
   readonly amount: number
   readonly now: number
 }
-
-/** Milliseconds between two looks at what other processes have counted. */
-const look = 100
 
 /**
  * Counters in this process, for as long as it lives.

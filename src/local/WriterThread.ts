@@ -9,7 +9,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Worker } from "node:worker_threads"
-import { type CacheDatabase, cacheFileOf } from "./CacheDatabase.ts"
+import { CacheDatabase, cacheFileOf } from "./CacheDatabase.ts"
 import { type CacheChange, type CountChange, together } from "./cacheWrites.ts"
 import type { Append } from "./logInserts.ts"
 import type { Batch, Written } from "./writingThread.ts"
@@ -29,8 +29,11 @@ export class WriterThread extends Context.Service<WriterThread, {
    * Nothing is taken out of them one by one: V8 keeps what was in a Map or Set that changes all the time.
    */
   readonly pile: <A>(empty: () => A) => Pile<A>
-  /** How often another process was seen to have written to the file of the cache. */
-  readonly foreign: () => number
+  /**
+   * How often another process was seen to have written to the file of the cache: each batch tells it, and every 100
+   * milliseconds a look, if there is none.
+   */
+  readonly others: (now: number) => number
   /** Done when all that was given before is written. */
   readonly flush: Effect.Effect<void>
   /** Waits while far too much is waiting already: a slow disk must not fill the memory. */
@@ -60,9 +63,13 @@ const most = 20_000
 /** Milliseconds; whoever asks for what is written does not wait for it. */
 const gathering = 4
 
+/** Milliseconds between two looks at what other processes have written. */
+const look = 100
+
 const make = (store: string) =>
   Effect.gen(function*() {
     const run = Effect.runForkWith(yield* Effect.context<never>())
+    const database = yield* CacheDatabase
     const extension = import.meta.url.endsWith(".ts") ? ".ts" : ".js"
     const worker = yield* Effect.acquireRelease(
       Effect.sync(() =>
@@ -127,9 +134,12 @@ const make = (store: string) =>
       if (size++ === 0) setTimeout(give, gathering)
     }
     worker.unref()
-    let foreigners = 0
-    worker.on("message", ({ failures, foreign }: Written) => {
-      if (foreign) foreigners++
+    let others = 0
+    let writes = database.writes()
+    let nextLook = 0
+    worker.on("message", ({ cache: written, failures }: Written) => {
+      if (written?.foreign === true) others++
+      writes = written?.writes ?? writes
       for (const failure of failures) run(Effect.logError(`The local gateway lost ${failure}`))
       settle()
     })
@@ -166,7 +176,18 @@ const make = (store: string) =>
         added()
       },
       pile,
-      foreign: () => foreigners,
+      others: (now) => {
+        if (now < nextLook && now >= nextLook - look) return others
+        nextLook = now + look
+        // What of ours is on its way tells it when it arrives; until then nobody knows whose a transaction is.
+        if ([cache.waiting, cache.writing, counts.waiting.changes, counts.writing.changes].some((_) => _.length > 0)) {
+          return others
+        }
+        const found = database.writes()
+        if (found !== writes) others++
+        writes = found
+        return others
+      },
       flush,
       room: Effect.suspend(() => size + sizeWriting >= most ? flush : Effect.void)
     })

@@ -11,7 +11,8 @@
 export type CacheChange =
   | {
     readonly _tag: "Put"
-    readonly place: Uint8Array
+    /** Where it is found: what the gateway's places begin with, then its key. */
+    readonly place: string
     readonly version: number
     readonly status: number
     /** JSON. */
@@ -22,9 +23,9 @@ export type CacheChange =
     /** Most bytes of all bodies. */
     readonly limit: number
   }
-  | { readonly _tag: "Touch"; readonly id: number; readonly now: number }
-  /** All places between these. */
-  | { readonly _tag: "Clear"; readonly from: Uint8Array; readonly to: Uint8Array }
+  | { readonly _tag: "Touch"; readonly place: string; readonly now: number }
+  /** All places that begin so. */
+  | { readonly _tag: "Clear"; readonly start: string }
 
 /**
  * @category models
@@ -81,15 +82,16 @@ export const together = (): {
  * @since 0.1.0
  */
 export const cacheStatements = {
+  begin: "UPDATE cache_state SET writes = writes + 1 RETURNING writes",
   insert: `INSERT INTO cache (place, version, status, headers, body, expires_at, used_at) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET version = excluded.version, status = excluded.status, headers = excluded.headers,
     body = excluded.body, expires_at = excluded.expires_at, used_at = excluded.used_at`,
-  touch: "UPDATE cache SET used_at = ? WHERE id = ?",
-  size: "SELECT n FROM cache_size",
+  touch: "UPDATE cache SET used_at = ? WHERE place = ?",
+  size: "SELECT size FROM cache_state",
   removeUnused: "DELETE FROM cache WHERE id = (SELECT id FROM cache ORDER BY used_at, id LIMIT 1)",
   remove: "DELETE FROM cache WHERE place = ?",
   removeOld: "DELETE FROM cache WHERE expires_at <= ?",
-  removeAll: "DELETE FROM cache WHERE place BETWEEN ? AND ?",
+  removeAll: "DELETE FROM cache WHERE place >= ? AND place < ?",
   count: `INSERT INTO limit_counts (account, gateway, name, bucket, amount, expires_at) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET amount = amount + excluded.amount`,
   removeCounts: "DELETE FROM limit_counts WHERE account = ? AND gateway = ?",

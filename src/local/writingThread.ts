@@ -32,8 +32,13 @@ export interface Batch {
 export interface Written {
   /** What was lost, and why. */
   readonly failures: ReadonlyArray<string>
-  /** Another process has written to the file of the cache since the last time. */
-  readonly foreign: boolean
+  /** Of the file of the cache, if it was written to. */
+  readonly cache: {
+    /** Transactions up to this one. */
+    readonly writes: number
+    /** Whether one of another process was among those since the last time. */
+    readonly foreign: boolean
+  } | undefined
 }
 
 const open = (file: string) => {
@@ -94,15 +99,13 @@ const run = (name: keyof typeof cacheStatements, ...values: ReadonlyArray<string
   prepared[name]?.run(...values)
 
 let nextSweep = 0
-const generation = cache.prepare("PRAGMA data_version")
-let seen = generation.get()?.["data_version"]
-let foreign = false
+let writes = Number(cache.prepare("SELECT writes FROM cache_state").get()?.["writes"])
 
-const writeCache = ({ cache: changes, counts }: Batch) =>
+/** How many transactions there were before. */
+const writeCache = ({ cache: changes, counts }: Batch): number => {
+  let before = writes
   transaction(cache, () => {
-    const found = generation.get()?.["data_version"]
-    foreign = found !== seen
-    seen = found
+    before = Number(prepared["begin"]?.get()?.["writes"]) - 1
     let limit: number | undefined
     for (const change of changes) {
       switch (change._tag) {
@@ -119,13 +122,14 @@ const writeCache = ({ cache: changes, counts }: Batch) =>
           break
         }
         case "Touch":
-          run("touch", change.now, change.id)
+          run("touch", change.now, change.place)
           break
         case "Clear":
-          run("removeAll", change.from, change.to)
+          run("removeAll", change.start, `${change.start}\u{10ffff}`)
       }
     }
-    while (limit !== undefined && Number(prepared["size"]?.get()?.["n"]) > limit) run("removeUnused")
+    const isOver = () => limit !== undefined && Number(prepared["size"]?.get()?.["size"]) > limit
+    while (isOver()) run("removeUnused")
     for (const change of counts) {
       if (change._tag === "Clear") run("removeCounts", change.account, change.gateway)
       else run("count", change.account, change.gateway, change.name, change.bucket, change.amount, change.expires)
@@ -136,13 +140,15 @@ const writeCache = ({ cache: changes, counts }: Batch) =>
       nextSweep = last.now + sweep
     }
   })
+  return before
+}
 
 /** Milliseconds between two removals of what has expired. */
 const sweep = 1000
 
 parentPort?.on("message", (batch: Batch) => {
   const failures: Array<string> = []
-  foreign = false
+  let written: Written["cache"]
   const attempt = (what: string, write: () => void) => {
     try {
       write()
@@ -152,7 +158,11 @@ parentPort?.on("message", (batch: Batch) => {
   }
   if (batch.logs.length > 0) attempt(`${batch.logs.length} log entries`, () => writeLogs(batch.logs))
   if (batch.cache.length + batch.counts.length > 0) {
-    attempt(`${batch.cache.length} cached answers and ${batch.counts.length} counts`, () => writeCache(batch))
+    attempt(`${batch.cache.length} cached answers and ${batch.counts.length} counts`, () => {
+      const before = writeCache(batch)
+      written = { writes: before + 1, foreign: before !== writes }
+      writes = before + 1
+    })
   }
-  parentPort?.postMessage({ failures, foreign } satisfies Written)
+  parentPort?.postMessage({ failures, cache: written } satisfies Written)
 })

@@ -119,12 +119,55 @@ contract("SQLite", (limit) => Layer.unwrap(Effect.map(temporaryFile, (file) => s
 contract("Redis", (limit) => connection((account) => RedisCacheStore.layer(account, { limit })), isMissing)
 
 describe("a cache in a file", () => {
+  const use = <A>(file: string, f: (store: CacheStore.CacheStore["Service"]) => Effect.Effect<A>) =>
+    Effect.flatMap(CacheStore.CacheStore, f).pipe(Effect.provide(sqlite(file, 100_000), { local: true }))
+
   it.effect("outlives the process", () =>
     Effect.gen(function*() {
       const file = yield* temporaryFile
-      const use = <A>(f: (store: CacheStore.CacheStore["Service"]) => Effect.Effect<A>) =>
-        Effect.flatMap(CacheStore.CacheStore, f).pipe(Effect.provide(sqlite(file, 1000), { local: true }))
-      yield* use((store) => store.put(key("a"), entry(bytes(5)), minute))
-      assert.strictEqual(Option.getOrThrow(yield* use((store) => store.get(key("a")))).body.length, 5)
+      yield* use(file, (store) => store.put(key("a"), entry(bytes(5)), minute))
+      assert.strictEqual(Option.getOrThrow(yield* use(file, (store) => store.get(key("a")))).body.length, 5)
+    }))
+
+  it.live("is found again by the next process, also when that has read what is there", () =>
+    Effect.gen(function*() {
+      const file = yield* temporaryFile
+      const names = Array.from({ length: 2500 }, (_, i) => `answer ${i}`)
+      yield* use(file, (store) => Effect.forEach(names, (name) => store.put(key(name), entry(bytes(5)), minute)))
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          for (const moment of ["at once", "later"]) {
+            const found = yield* Effect.forEach(names, (name) => store.get(key(name)))
+            assert.isTrue(found.every(Option.isSome), moment)
+            assert.isTrue(Option.isNone(yield* store.get(key("none"))))
+            yield* Effect.sleep("50 millis")
+          }
+        }))
+    }))
+
+  it.live("shows to one process what another puts, replaces and clears, a moment later", () =>
+    Effect.gen(function*() {
+      const file = yield* temporaryFile
+      yield* use(file, (mine) =>
+        use(file, (theirs) =>
+          Effect.gen(function*() {
+            const seen = (name: string) =>
+              Effect.map(
+                Effect.andThen(Effect.sleep("250 millis"), mine.get(key(name))),
+                Option.map(({ body }) => body.length)
+              )
+            assert.deepStrictEqual(yield* seen("a"), Option.none())
+            yield* theirs.put(key("a"), entry(bytes(1)), minute)
+            assert.deepStrictEqual(yield* seen("a"), Option.some(1))
+            yield* theirs.put(key("a"), entry(bytes(2)), minute)
+            assert.deepStrictEqual(yield* seen("a"), Option.some(2))
+            yield* theirs.clear("gw")
+            assert.deepStrictEqual(yield* seen("a"), Option.none())
+            // While this one writes all the time itself.
+            yield* theirs.put(key("b"), entry(bytes(3)), minute)
+            yield* Effect.forEach(Array.from({ length: 100 }, (_, i) => i), (i) =>
+              Effect.andThen(mine.put(key(String(i)), entry(bytes(1)), minute), Effect.sleep("2 millis")))
+            assert.deepStrictEqual(yield* seen("b"), Option.some(3))
+          })))
     }))
 })
