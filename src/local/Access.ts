@@ -115,14 +115,15 @@ export const secretHeaders: ReadonlyArray<string> = [
  * @category combinators
  * @since 0.1.0
  */
-export const withoutToken = <Value extends string | undefined>(
-  headers: { readonly [name: string]: Value },
+export const withoutToken = (
+  headers: { readonly [name: string]: string | undefined },
   isToken: (candidate: string | undefined) => boolean
-): { readonly [name: string]: Value } => {
-  const carrying = secretHeaders.filter((name) => isToken(credential(headers[name])))
-  return carrying.length === 0
-    ? headers
-    : Object.fromEntries(Object.entries(headers).filter(([name]) => !carrying.includes(name)))
+): { readonly [name: string]: string | undefined } => {
+  const carrying = secretHeaders.filter((name) => headers[name] !== undefined && isToken(credential(headers[name])))
+  if (carrying.length === 0) return headers
+  const out: { [name: string]: string | undefined } = {}
+  for (const name of Object.keys(headers)) if (!carrying.includes(name)) out[name] = headers[name]
+  return out
 }
 
 const isAllowedHost = (listenHost: string, host: string): boolean => {

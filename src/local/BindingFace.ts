@@ -150,7 +150,7 @@ export const layer: Layer.Layer<
 
   yield* route("GET", "/ai-gateway/gateways/:gateway/run/:run/resume", (request, path) =>
     Effect.gen(function*() {
-      const from = Faces.target(request.url).params.get("from") ?? "0"
+      const from = new URLSearchParams(Faces.target(request.url).query).get("from") ?? "0"
       if (!/^\d{1,15}$/.test(from)) {
         return Envelope.json({ error: "from must be the index of an event" }, { status: 400 })
       }

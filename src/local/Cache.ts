@@ -10,7 +10,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 import type { Answer } from "./Answer.ts"
 import type { CacheStore, Entry, Key } from "./CacheStore.ts"
 import type { Gateway } from "./Gateway.ts"
@@ -138,11 +138,7 @@ export const entryOf = (
   if (!isTextOrImage(answer.headers["content-type"] ?? "")) return undefined
   return {
     status: answer.status,
-    headers: {
-      ...Object.fromEntries(Object.entries(answer.headers).filter(([name]) => name in kept)),
-      // Only of the answers of our own model, which give way to a provider's.
-      ...(isSimulated ? { "x-simulated": "true" } : {})
-    },
+    headers: keptHeaders(answer, isSimulated),
     version: plan.version
   }
 }
@@ -152,11 +148,17 @@ const keyTtl = 300
 const minTtl = 60
 const maxTtl = 31 * 24 * 3600
 
-const kept = {
-  "content-type": true,
-  "content-encoding": true,
-  "content-language": true,
-  "content-disposition": true
+const kept = ["content-type", "content-encoding", "content-language", "content-disposition"]
+
+const keptHeaders = ({ headers }: Answer, isSimulated: boolean): Entry["headers"] => {
+  const out: { [name: string]: string } = {}
+  for (const name of kept) {
+    const value = headers[name]
+    if (value !== undefined) out[name] = value
+  }
+  // Only of the answers of our own model, which give way to a provider's.
+  if (isSimulated) out["x-simulated"] = "true"
+  return out
 }
 
 const isTextOrImage = (contentType: string) => {
@@ -194,9 +196,8 @@ const keyOf = (
   add(step.query === "" ? undefined : new URLSearchParams(step.query).get("key") ?? undefined)
   if (own !== undefined) add(`own ${own}`)
   else for (const part of ["endpoint", `${step.path}${step.query}`, model]) add(part)
-  // One text and one body: each piece that is given to the hash costs a call out of JavaScript.
-  const hash = createHash("sha256").update(text)
-  if (own === undefined) hash.update(`${step.body.length}:`).update(step.body)
+  // In one piece: each that is given to a hash by itself costs a call out of JavaScript.
+  const whole = own === undefined ? Buffer.concat([Buffer.from(`${text}${step.body.length}:`), step.body]) : text
   // 128 bits of it are one's alone, and short keys keep the stores' indexes short.
-  return hash.digest("base64url").slice(0, 22)
+  return hash("sha256", whole, "base64url").slice(0, 22)
 }

@@ -43,7 +43,8 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Site | Pip
     const answer = Effect.fnUntraced(
       function*(request: HttpServerRequest.HttpServerRequest) {
         const { query, segments } = Faces.target(request.url)
-        const [, account, gateway, provider, ...path] = segments
+        const [, account, gateway, provider, ...rest] = segments
+        const path = rest.join("/")
         const { headers } = request
         const authenticated = isAuthenticated(request)
         const target = { account: Faces.decodeSegment(account), gateway: Faces.decodeSegment(gateway), authenticated }
@@ -53,7 +54,7 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Site | Pip
           face: "rest",
           userAgent: headers["user-agent"]
         } as const
-        const isUniversal = provider === undefined || (provider === "" && path.length === 0)
+        const isUniversal = provider === undefined || (provider === "" && rest.length === 0)
         if (WebSocketFace.isUpgrade(request)) {
           if (!isUniversal) return yield* Effect.fail(noRealtime)
           return yield* WebSocketFace.serve(request, { ...target, pipeline, headers, limit: site.bodyLimit })
@@ -69,7 +70,7 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Site | Pip
         if (provider !== "compat" && !Providers.isKnown(provider)) {
           return yield* Effect.fail(Envelope.invalidProvider())
         }
-        if (Providers.hasDotSegment(path.join("/"))) return yield* Effect.fail(Envelope.dotSegment())
+        if (Providers.hasDotSegment(path)) return yield* Effect.fail(Envelope.dotSegment())
         const body = yield* RequestBody.read(request, site.bodyLimit)
         return Faces.respond(
           request,
@@ -77,7 +78,7 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Site | Pip
             ...common,
             // They are the step's own.
             options: RequestOptions.none,
-            steps: [{ provider, method: request.method, path: path.join("/"), query, headers, body }],
+            steps: [{ provider, method: request.method, path, query, headers, body }],
             type: "Provider"
           })
         )

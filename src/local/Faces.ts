@@ -97,18 +97,11 @@ export const readJson = (
  */
 export const target = (
   url: string
-): { readonly segments: ReadonlyArray<string>; readonly query: string; readonly params: URLSearchParams } => {
+): { readonly segments: ReadonlyArray<string>; readonly query: string } => {
   const at = url.indexOf("?")
   const path = at === -1 ? url : url.slice(0, at)
   const query = at === -1 ? "" : url.slice(at)
-  return {
-    segments: path.split("/").slice(1),
-    query,
-    // Of the data plane nobody asks for them.
-    get params() {
-      return new URLSearchParams(query)
-    }
-  }
+  return { segments: path.slice(1).split("/"), query }
 }
 
 /**

@@ -61,10 +61,17 @@ export const ofEvaluation = (
  * @category constructors
  * @since 0.1.0
  */
-export const scrubber = (headers: { readonly [name: string]: string | undefined }) => {
-  const secrets = Access.secretHeaders.flatMap((name) => {
-    const secret = Access.credential(headers[name])?.replace(/^(token|key)\s+/i, "")
-    return secret === undefined || secret.length < 8 ? [] : [secret]
-  })
-  return (text: string) => secrets.reduce((clean, secret) => clean.replaceAll(secret, "[redacted]"), text)
+export const scrubber = (...all: ReadonlyArray<{ readonly [name: string]: string | undefined }>) => {
+  const secrets = new Set<string>()
+  for (const headers of all) {
+    for (const name of Access.secretHeaders) {
+      const secret = Access.credential(headers[name])?.replace(/^(token|key)\s+/i, "")
+      if (secret !== undefined && secret.length >= 8) secrets.add(secret)
+    }
+  }
+  return (text: string) => {
+    let clean = text
+    for (const secret of secrets) clean = clean.replaceAll(secret, "[redacted]")
+    return clean
+  }
 }

@@ -63,7 +63,7 @@ export const layer = (
       router.add("GET", path, (request) =>
         Effect.gen(function*() {
           if (!Access.isLoopback(site.host)) yield* V4.authorized(site, request)
-          const { params } = Faces.target(request.url)
+          const params = new URLSearchParams(Faces.target(request.url).query)
           yield* known(params, allowed)
           return HttpServerResponse.setHeaders(yield* handler(params, request), headers)
         }).pipe(Effect.catch((error) => Effect.succeed(Faces.failure(error)))))

@@ -13,6 +13,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { CacheDatabase } from "./CacheDatabase.ts"
+import type { Count } from "./cacheWrites.ts"
 import type { AiGatewayError } from "./Envelope.ts"
 import { WriterThread } from "./WriterThread.ts"
 
@@ -66,7 +67,7 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
         `SELECT bucket, amount, expires_at FROM limit_counts
           WHERE account = ? AND gateway = ? AND name = ? ORDER BY bucket`
       )
-      const unwritten = writer.pile((): Array<Counted> => [])
+      const unwritten = writer.pile((): Unwritten => ({ all: [], last: new Map() }))
       const counts = make(({ gateway, name }) =>
         select.all(account, gateway, name).map(({ amount, bucket, expires_at: expires }) => ({
           bucket: Number(bucket),
@@ -83,16 +84,26 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
         seen = others
         counts.forget()
         // What is just being written may be in the file already: it counts twice then, until the next time.
-        for (const { amount, counter, now } of unwritten.writing) counts.add(counter, amount, now)
-        for (const { amount, counter, now } of unwritten.waiting) counts.add(counter, amount, now)
+        for (const { all } of [unwritten.writing, unwritten.waiting]) {
+          for (const { change, counter } of all) counts.add(counter, change.amount, change.now)
+        }
         return counts
       }
       const add = (counter: Counter, amount: number, now: number) => {
         counts.add(counter, amount, now)
-        const { bucket, expires } = at(counter, now)
-        unwritten.waiting.push({ counter, amount, now })
+        const { waiting } = unwritten
         const { gateway, name } = counter
-        writer.count({ _tag: "Count", account, gateway, name, bucket, amount, expires, now })
+        const { bucket, expires } = at(counter, now)
+        const last = waiting.last.get(name)
+        if (last?.bucket === bucket && last.gateway === gateway) {
+          last.amount += amount
+          last.now = now
+          return
+        }
+        const change: Count = { _tag: "Count", account, gateway, name, bucket, amount, expires, now }
+        waiting.last.set(name, change)
+        waiting.all.push({ counter, change })
+        writer.count(change)
       }
 
       return RateLimitStore.of({
@@ -111,6 +122,11 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
         clear: (gateway) =>
           Effect.suspend(() => {
             counts.forget(gateway)
+            for (const pile of [unwritten.writing, unwritten.waiting]) {
+              pile.all = pile.all.filter(({ change }) => change.gateway !== gateway)
+              // What comes after it must not be counted before it.
+              pile.last.clear()
+            }
             writer.count({ _tag: "Clear", account, gateway })
             return writer.flush
           })
@@ -118,10 +134,11 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
     })
   )
 
-interface Counted {
-  readonly counter: Counter
-  readonly amount: number
-  readonly now: number
+/** Counted here and not yet in the file: at one time most count in the same buckets, so it is few changes of many requests. */
+interface Unwritten {
+  all: Array<{ readonly counter: Counter; readonly change: Count }>
+  /** By the counter's name, the one that grows. */
+  readonly last: Map<string, Count>
 }
 
 /**

@@ -168,7 +168,7 @@ export const make = Effect.gen(function*() {
       }
       const isStored = collects && options.collectLogPayload !== false && step.body.length <= storedLimit &&
         size <= storedLimit
-      const scrub = LogEntries.scrubber({ ...step.headers, ...done.headersSent })
+      const scrub = LogEntries.scrubber(step.headers, done.headersSent)
       const bodies = isStored ? { request: scrub(sent), response: scrub(received) } : null
       if (collects) yield* logs.append(log, bodies, Gateway.logCap(gateway))
       yield* spans.push({ gateway, entry: log, bodies, options })

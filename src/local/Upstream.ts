@@ -63,7 +63,8 @@ const dropped = new Set(["host", "content-length", "expect", "accept-encoding", 
 export const forwarded = (headers: { readonly [name: string]: string | undefined }): { [name: string]: string } => {
   const named = namedBy(headers["connection"])
   const out: { [name: string]: string } = {}
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name of Object.keys(headers)) {
+    const value = headers[name]
     if (value === undefined || hopByHop.has(name) || dropped.has(name) || named.has(name)) continue
     if (name.startsWith("cf-aig-") || name.startsWith("cf-consn-") || value === bindingHost) continue
     out[name] = value

@@ -79,10 +79,14 @@ export const routes = (router: HttpRouter.HttpRouter, site: Site["Service"]) =>
     (request) =>
       Effect.gen(function*() {
         yield* authorized(site, request)
-        const { params, segments } = Faces.target(request.url)
+        const { query, segments } = Faces.target(request.url)
         const [account, ...rest] = segments.slice(3)
         if (account !== site.accountId) return yield* Effect.fail(noRoute(request))
-        return yield* handler({ request, params, path: rest.map(Faces.decodeSegment) })
+        return yield* handler({
+          request,
+          params: new URLSearchParams(query),
+          path: rest.map(Faces.decodeSegment)
+        })
       }).pipe(Effect.catch((error) => Effect.succeed(Faces.failure(error))))
   )
 

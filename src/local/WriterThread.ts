@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Worker } from "node:worker_threads"
 import { CacheDatabase, cacheFileOf } from "./CacheDatabase.ts"
-import { type CacheChange, type CountChange, together } from "./cacheWrites.ts"
+import type { CacheChange, CountChange } from "./cacheWrites.ts"
 import type { Append } from "./logInserts.ts"
 import type { Batch, Written } from "./writingThread.ts"
 
@@ -93,7 +93,7 @@ const make = (store: string) =>
     }
     const logs = pile((): Array<Append> => [])
     const cache = pile((): Array<CacheChange> => [])
-    const counts = pile(together)
+    const counts = pile((): Array<CountChange> => [])
     const flushes = pile((): Array<() => void> => [])
     /** Of what waits, and of what the thread was given and has not answered yet. */
     let size = 0
@@ -116,9 +116,7 @@ const make = (store: string) =>
         return settle()
       }
       worker.ref()
-      worker.postMessage(
-        { cache: cache.writing, counts: counts.writing.changes, logs: logs.writing } satisfies Batch
-      )
+      worker.postMessage({ cache: cache.writing, counts: counts.writing, logs: logs.writing } satisfies Batch)
     }
     const settle = () => {
       const flushed = flushes.writing
@@ -172,7 +170,7 @@ const make = (store: string) =>
         added()
       },
       count: (change) => {
-        counts.waiting.add(change)
+        counts.waiting.push(change)
         added()
       },
       pile,
@@ -180,7 +178,7 @@ const make = (store: string) =>
         if (now < nextLook && now >= nextLook - look) return others
         nextLook = now + look
         // What of ours is on its way tells it when it arrives; until then nobody knows whose a transaction is.
-        if ([cache.waiting, cache.writing, counts.waiting.changes, counts.writing.changes].some((_) => _.length > 0)) {
+        if ([cache.waiting, cache.writing, counts.waiting, counts.writing].some((_) => _.length > 0)) {
           return others
         }
         const found = database.writes()

@@ -28,54 +28,27 @@ export type CacheChange =
   | { readonly _tag: "Clear"; readonly start: string }
 
 /**
+ * It may grow until it is written.
+ *
  * @category models
  * @since 0.1.0
  */
-export type CountChange =
-  | {
-    readonly _tag: "Count"
-    readonly account: string
-    readonly gateway: string
-    readonly name: string
-    readonly bucket: number
-    readonly amount: number
-    readonly expires: number
-    readonly now: number
-  }
-  | { readonly _tag: "Clear"; readonly account: string; readonly gateway: string }
+export interface Count {
+  readonly _tag: "Count"
+  readonly account: string
+  readonly gateway: string
+  readonly name: string
+  readonly bucket: number
+  amount: number
+  readonly expires: number
+  now: number
+}
 
 /**
- * The counts of many requests with as few changes as do the same: at one time most count in the same buckets.
- *
- * @category combinators
+ * @category models
  * @since 0.1.0
  */
-export const together = (): {
-  readonly add: (change: CountChange) => void
-  /** What was added, in its order. */
-  readonly changes: ReadonlyArray<CountChange>
-} => {
-  const changes: Array<CountChange> = []
-  const places = new Map<string, number>()
-  return {
-    add: (change) => {
-      if (change._tag === "Clear") {
-        // What comes after it must not be counted before it.
-        places.clear()
-        changes.push(change)
-        return
-      }
-      const name = `${change.bucket} ${change.account} ${change.gateway} ${change.name}`
-      const place = places.get(name)
-      const before = place === undefined ? undefined : changes[place]
-      if (place === undefined || before?._tag !== "Count") {
-        places.set(name, changes.length)
-        changes.push(change)
-      } else changes[place] = { ...before, amount: before.amount + change.amount, now: change.now }
-    },
-    changes
-  }
-}
+export type CountChange = Count | { readonly _tag: "Clear"; readonly account: string; readonly gateway: string }
 
 /**
  * @category constants

@@ -16,7 +16,7 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { PolicyRefusal } from "../Envelope.ts"
+import { type AiGatewayError, PolicyRefusal } from "../Envelope.ts"
 import type { Counter, RateLimitStore } from "../RateLimitStore.ts"
 import type { Target } from "../SpendLimits.ts"
 import * as Condition from "./Condition.ts"
@@ -140,7 +140,10 @@ export const check = (
   gateway: string,
   target: Target
 ): Effect.Effect<ReadonlyArray<Bucket>, PolicyRefusal> =>
-  decided(policies, store, gateway, target).pipe(
+  policies.enforced(gateway).pipe(
+    Effect.flatMap((enforced): Effect.Effect<Outcome, AiGatewayError> =>
+      enforced.length === 0 ? nothingDrawn : decided(enforced, store, gateway, target)
+    ),
     Effect.catchCause((cause) =>
       Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.as(
         Effect.logWarning(`Gateway ${gateway}: a request passed although its policies could not be evaluated`, cause),
@@ -150,14 +153,16 @@ export const check = (
     Effect.flatMap((outcome) => "refusal" in outcome ? Effect.fail(outcome.refusal) : Effect.succeed(outcome.allowed))
   )
 
+type Outcome = { readonly allowed: ReadonlyArray<Bucket> } | { readonly refusal: PolicyRefusal }
+
+const nothingDrawn: Effect.Effect<Outcome> = Effect.succeed({ allowed: [] })
+
 const decided = Effect.fnUntraced(function*(
-  policies: PolicyStore["Service"],
+  enforced: ReadonlyArray<Policy.Policy>,
   store: RateLimitStore["Service"],
   gateway: string,
   target: Target
-) {
-  const enforced = yield* policies.enforced(gateway)
-  if (enforced.length === 0) return { allowed: [] }
+): Effect.fn.Return<Outcome, AiGatewayError> {
   const decision = decide(enforced, Condition.facts({}, target.metadata), target)
   if (decision.type !== "allow") return { refusal: denied }
   const over = yield* excess(

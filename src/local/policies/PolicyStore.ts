@@ -90,6 +90,19 @@ export const layer: Layer.Layer<PolicyStore, never, ObjectStore | Crypto.Crypto>
         })
       )
 
+    const read = Effect.fnUntraced(function*(gateway: string, now: number) {
+      const before = changes
+      const found = yield* objects.list("policy", gateway)
+      const policies = Result.all(
+        found.map(fromObject).flatMap(({ committed, id }) =>
+          committed === undefined ? [] : [applicable(gateway, id, committed)]
+        )
+      )
+      // What was read before a change is as old as it.
+      if (before === changes) known.set(gateway, { policies, until: now + 1000 })
+      return yield* Effect.fromResult(policies)
+    })
+
     return PolicyStore.of({
       list: (gateway) => Effect.map(objects.list("policy", gateway), (found) => found.map(fromObject)),
       get: (gateway, id) => Effect.map(objects.get("policy", gateway, id), Option.map(fromObject)),
@@ -110,21 +123,13 @@ export const layer: Layer.Layer<PolicyStore, never, ObjectStore | Crypto.Crypto>
       remove: (gateway, id) =>
         Effect.map(changed(gateway, objects.remove("policy", gateway, id)), Option.map(fromObject)),
       clear: (gateway) => changed(gateway, objects.clear("policy", gateway)),
-      enforced: Effect.fnUntraced(function*(gateway) {
-        const now = yield* Clock.currentTimeMillis
-        const remembered = known.get(gateway)
-        if (remembered !== undefined && now < remembered.until) return yield* Effect.fromResult(remembered.policies)
-        const before = changes
-        const found = yield* objects.list("policy", gateway)
-        const policies = Result.all(
-          found.map(fromObject).flatMap(({ committed, id }) =>
-            committed === undefined ? [] : [applicable(gateway, id, committed)]
-          )
-        )
-        // What was read before a change is as old as it.
-        if (before === changes) known.set(gateway, { policies, until: now + 1000 })
-        return yield* Effect.fromResult(policies)
-      })
+      enforced: (gateway) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const remembered = known.get(gateway)
+          return remembered !== undefined && now < remembered.until
+            ? Effect.fromResult(remembered.policies)
+            : read(gateway, now)
+        })
     })
   })
 )
