@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Crypto from "effect/Crypto"
 import * as Effect from "effect/Effect"
@@ -50,6 +51,9 @@ import * as WorkersAi from "./WorkersAi.ts"
 
 /**
  * A function that does one step; its answer has the gateway's headers, and says whether another step would be in vain.
+ *
+ * What is left to do for an answer that is there as a whole is `settled`, for its caller to run; a stream does it at its
+ * end. Nothing of it fails the request: what goes wrong is said in the gateway's log.
  *
  * @category constructors
  * @since 0.1.0
@@ -269,8 +273,8 @@ export const make = Effect.gen(function*() {
     }
     const { isFinal } = doing
     if (answer.body instanceof Uint8Array) {
-      yield* settle(doing, answered, answer.body, answer.body.length, true)
-      return { answer: { ...answer, headers }, isFinal }
+      const settled = Effect.catchCause(settle(doing, answered, answer.body, answer.body.length, true), unsettled)
+      return { answer: { ...answer, headers }, isFinal, settled }
     }
     const body = bodyTee.tee(
       answer.body,
@@ -278,9 +282,12 @@ export const make = Effect.gen(function*() {
       bodyTee.lengthOf(answer),
       (body, size, complete) => settle(doing, answered, body, size, complete)
     )
-    return { answer: { ...answer, headers, body }, isFinal }
+    return { answer: { ...answer, headers, body }, isFinal, settled: Effect.void }
   })
 })
+
+const unsettled = (cause: Cause.Cause<never>) =>
+  Effect.logError("The local gateway could not keep, count or log a request that it answered", cause)
 
 /** What is known of a step while it is done. */
 interface Doing extends Settlement.Done {

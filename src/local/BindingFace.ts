@@ -9,6 +9,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as HttpRouter from "effect/unstable/http/HttpRouter"
 import type * as HttpServerRequest from "effect/unstable/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/unstable/http/HttpServerResponse"
@@ -32,7 +33,7 @@ import * as Universal from "./Universal.ts"
 
 type Failure = Envelope.ApiError | Envelope.AiGatewayError | BodyTooLarge
 type Request = HttpServerRequest.HttpServerRequest
-type Reply = Effect.Effect<HttpServerResponse.HttpServerResponse, Failure>
+type Reply = Effect.Effect<HttpServerResponse.HttpServerResponse, Failure, Scope.Scope>
 
 /**
  * Prefix of the binding's paths for callers that cannot set the Host.

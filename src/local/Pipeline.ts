@@ -10,6 +10,7 @@ import * as Crypto from "effect/Crypto"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import * as Access from "./Access.ts"
 import * as Answer from "./Answer.ts"
 import * as Attempt from "./Attempt.ts"
@@ -47,8 +48,8 @@ export class Pipeline extends Context.Service<Pipeline, {
     readonly gateway: string
     readonly authenticated: boolean
   }) => Effect.Effect<Gateway.Gateway, Envelope.AiGatewayError>
-  /** The answer, with the gateway's headers on it. */
-  readonly send: (request: GatewayRequest) => Effect.Effect<Answer.Answer>
+  /** The answer, with the gateway's headers on it; what it leaves to do is done when the scope closes, and the answer sent. */
+  readonly send: (request: GatewayRequest) => Effect.Effect<Answer.Answer, never, Scope.Scope>
   /** Runs a model of Workers AI outside any gateway: nothing is logged. */
   readonly runModel: (run: Omit<WorkersAi.Run, "requestId" | "pause">) => Effect.Effect<Answer.Answer>
 }>()("effect-ai-gateway/local/Pipeline") {}
@@ -98,11 +99,13 @@ export const layer: Layer.Layer<
           ask: Effect.fnUntraced(function*(unified) {
             const log = asked++ === 0 ? ids.log : yield* newId
             const result = yield* attempt(request, unified, index, { ...ids, log }, counted)
+            // The next model of a route meets what this one has spent.
+            yield* result.settled
             isFinal = result.isFinal
             return result.answer
           })
         }).pipe(
-          Effect.map(({ answer }) => ({ answer, isFinal })),
+          Effect.map(({ answer }) => ({ answer, isFinal, settled: Effect.void })),
           Effect.provideContext(stores),
           // What no provider was asked, or no model of a route has answered, has a log entry of its own.
           Effect.catch((error) =>
@@ -140,8 +143,12 @@ export const layer: Layer.Layer<
         const counted: Attempt.Counted = { request: false }
         for (let index = 0;; index++) {
           const log = index === 0 ? first : yield* newId
-          const { answer, isFinal } = yield* ask(request, index, { log, request: first, event }, counted)
-          if (isFinal || Answer.isSuccess(answer) || index >= request.steps.length - 1) return answer
+          const { answer, isFinal, settled } = yield* ask(request, index, { log, request: first, event }, counted)
+          if (isFinal || Answer.isSuccess(answer) || index >= request.steps.length - 1) {
+            yield* Scope.addFinalizer(yield* Effect.scope, settled)
+            return answer
+          }
+          yield* settled
           // The refusal is read to its end, so that its log entry is whole and its connection free; one without an end is cut.
           yield* Effect.ignore(Effect.timeout(Answer.drain(answer), "5 seconds"))
         }

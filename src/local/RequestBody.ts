@@ -37,7 +37,8 @@ export const read = (
 ): Effect.Effect<Uint8Array, BodyTooLarge> =>
   Effect.callback<Uint8Array, BodyTooLarge>((resume) => {
     const message = NodeHttpServerRequest.toIncomingMessage(request)
-    if (Number(message.headers["content-length"] ?? 0) > limit) {
+    const announced = Number(message.headers["content-length"] ?? 0)
+    if (announced > limit) {
       message.resume()
       return resume(Effect.fail(new BodyTooLarge({ limit })))
     }
@@ -47,6 +48,8 @@ export const read = (
       size += chunk.length
       if (size <= limit) {
         chunks.push(chunk)
+        // The end itself is told in a turn of its own.
+        if (size === announced) onEnd()
         return
       }
       chunks = []

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type * as HttpRouter from "effect/unstable/http/HttpRouter"
 import type * as HttpServerRequest from "effect/unstable/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/unstable/http/HttpServerResponse"
@@ -23,7 +24,7 @@ export type Failure = Envelope.ApiError | Envelope.AiGatewayError | RequestBody.
  * @category models
  * @since 0.1.0
  */
-export type Reply = Effect.Effect<HttpServerResponse.HttpServerResponse, Failure>
+export type Reply = Effect.Effect<HttpServerResponse.HttpServerResponse, Failure, Scope.Scope>
 
 /**
  * What a handler gets: the request, and its path's segments below the account, decoded.

@@ -174,6 +174,7 @@ const respond = (data: string | Uint8Array, options: Options, send: Send): Effec
     metadata = Frames.metadataOf(answer.headers)
     yield* carry(answer, Frames.metadataOf(answer.headers), options.limit, send)
   }).pipe(
+    Effect.scoped,
     Effect.catchTag(
       "WrongFrame",
       ({ eventId, reason }) => send([Frames.failed(eventId === null ? {} : { eventId }, reason)])

@@ -147,7 +147,7 @@ export const run = <A, E>(
         face: "rest",
         userAgent: undefined
       })
-    })
+    }, Effect.scoped)
     const send = Effect.fnUntraced(function*(steps: ReadonlyArray<Ask>, headers: Ask["headers"]) {
       const answer = yield* open(steps, headers)
       const body = answer.body instanceof Uint8Array
