@@ -273,14 +273,14 @@ export const make = Effect.gen(function*() {
     }
     const { isFinal } = doing
     if (answer.body instanceof Uint8Array) {
-      const settled = Effect.catchCause(settle(doing, answered, answer.body, answer.body.length, true), unsettled)
-      return { answer: { ...answer, headers }, isFinal, settled }
+      const settled = settle(doing, answered, answer.body, answer.body.length, true)
+      return { answer: { ...answer, headers }, isFinal, settled: Effect.catchCause(settled, unsettled) }
     }
     const body = bodyTee.tee(
       answer.body,
       answered.entry === undefined ? Settlement.storedLimit : Cache.sizeLimit,
       bodyTee.lengthOf(answer),
-      (body, size, complete) => settle(doing, answered, body, size, complete)
+      (body, size, complete) => Effect.catchCause(settle(doing, answered, body, size, complete), unsettled)
     )
     return { answer: { ...answer, headers, body }, isFinal, settled: Effect.void }
   })

@@ -189,6 +189,7 @@ export const make = (
       isToken: Access.verifier(token),
       upstreams,
       offline: options.offline === true,
+      isShared: redis !== undefined,
       allowPrivateUpstreams: options.allowPrivateUpstreams === true,
       bodyLimit,
       pause

@@ -37,6 +37,8 @@ export class Metrics extends Context.Service<Metrics, {
   readonly observe: (observation: Observation) => void
   /** A request begins; the result is called when it is over. */
   readonly begin: () => () => void
+  /** Requests that are not over. */
+  readonly inFlight: () => number
   readonly render: () => string
 }>()("effect-ai-gateway/local/Metrics") {}
 
@@ -98,6 +100,7 @@ export const make = (): Metrics["Service"] => {
         isOver = true
       }
     },
+    inFlight: () => inFlight,
     render: () =>
       [requests, errors, hits, tokens, cost, seconds].map(({ render }) => render()).join("") +
       head("ai_gateway_requests_in_flight", "HTTP requests that are being answered.", "gauge") +

@@ -30,6 +30,7 @@ import type { RouteStore } from "./RouteStore.ts"
 import type { Sealing } from "./Sealing.ts"
 import type * as Settlement from "./Settlement.ts"
 import { Site } from "./Site.ts"
+import * as turn from "./turn.ts"
 import type { UpstreamClient } from "./UpstreamClient.ts"
 import * as WorkersAi from "./WorkersAi.ts"
 
@@ -48,7 +49,10 @@ export class Pipeline extends Context.Service<Pipeline, {
     readonly gateway: string
     readonly authenticated: boolean
   }) => Effect.Effect<Gateway.Gateway, Envelope.AiGatewayError>
-  /** The answer, with the gateway's headers on it; what it leaves to do is done when the scope closes, and the answer sent. */
+  /**
+   * The answer, with the gateway's headers on it. What it leaves to do is done when the scope closes, and the answer sent;
+   * where several processes are one gateway it is done before.
+   */
   readonly send: (request: GatewayRequest) => Effect.Effect<Answer.Answer, never, Scope.Scope>
   /** Runs a model of Workers AI outside any gateway: nothing is logged. */
   readonly runModel: (run: Omit<WorkersAi.Run, "requestId" | "pause">) => Effect.Effect<Answer.Answer>
@@ -145,7 +149,8 @@ export const layer: Layer.Layer<
           const log = index === 0 ? first : yield* newId
           const { answer, isFinal, settled } = yield* ask(request, index, { log, request: first, event }, counted)
           if (isFinal || Answer.isSuccess(answer) || index >= request.steps.length - 1) {
-            yield* Scope.addFinalizer(yield* Effect.scope, settled)
+            if (site.isShared) yield* settled
+            else yield* Scope.addFinalizer(yield* Effect.scope, Effect.andThen(turn.afterwards, settled))
             return answer
           }
           yield* settled

@@ -41,6 +41,7 @@ import type { Sealing } from "./Sealing.ts"
 import { Site } from "./Site.ts"
 import { Stopping } from "./Stopping.ts"
 import * as TestMode from "./TestMode.ts"
+import * as turn from "./turn.ts"
 import * as V4 from "./V4.ts"
 import * as WebSocketFace from "./WebSocketFace.ts"
 import * as WorkersApi from "./WorkersApi.ts"
@@ -211,13 +212,17 @@ const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
         NodeHttpServerRequest.toServerResponse(request).once("close", metrics.begin())
       }
       // workerd reaches the binding by its Host; from here on the path alone decides.
-      return yield* Access.isBindingHost(request.headers["host"]) && !request.url.startsWith(`${BindingFace.prefix}/`)
-        ? Effect.provideService(
-          app,
-          HttpServerRequest.HttpServerRequest,
-          request.modify({ url: `${BindingFace.prefix}${request.url}` })
-        )
-        : app
+      const response =
+        yield* Access.isBindingHost(request.headers["host"]) && !request.url.startsWith(`${BindingFace.prefix}/`)
+          ? Effect.provideService(
+            app,
+            HttpServerRequest.HttpServerRequest,
+            request.modify({ url: `${BindingFace.prefix}${request.url}` })
+          )
+          : app
+      // One that is alone is answered at once.
+      if (response.body._tag === "Uint8Array" && metrics.inFlight() > 1) yield* turn.end
+      return response
     }).pipe(
       // A path with a broken escape matches no route at all.
       Effect.catchIf(isRouteNotFound, () =>

@@ -25,6 +25,8 @@ export class Site extends Context.Service<Site, {
   readonly allowPrivateUpstreams: boolean
   /** Largest request body, in bytes. */
   readonly bodyLimit: number
+  /** Whether other processes answer for this gateway, too: a request's traces have to be there when it is answered. */
+  readonly isShared: boolean
   /** Between two events of a simulated stream. */
   readonly pause: Duration.Duration
 }>()("effect-ai-gateway/local/Site") {}

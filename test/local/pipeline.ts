@@ -4,6 +4,7 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Function from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -79,6 +80,7 @@ const site = Site.of({
   isToken: () => false,
   upstreams: new Map(["openai", "anthropic", "google-ai-studio"].map((slug) => [slug, `http://${slug}.test`])),
   offline: false,
+  isShared: false,
   allowPrivateUpstreams: false,
   bodyLimit: 1e6,
   pause: Duration.zero
@@ -90,8 +92,8 @@ export const run = <A, E>(
   provider: Provider,
   use: (gateway: {
     readonly ask: (ask?: Ask) => Effect.Effect<Reply>
-    /** The answer with its body still to be read. */
-    readonly open: (ask?: Ask) => Effect.Effect<Answer.Answer>
+    /** The answer with its body still to be read; `onAnswer` is called when it is there. */
+    readonly open: (ask?: Ask, onAnswer?: () => void) => Effect.Effect<Answer.Answer>
     /** To the universal endpoint. */
     readonly askAll: (steps: ReadonlyArray<Ask>, headers?: Ask["headers"]) => Effect.Effect<Reply>
     readonly update: (settings: Gateway.Settings) => Effect.Effect<void>
@@ -104,17 +106,25 @@ export const run = <A, E>(
     readonly calls: () => number
     readonly policies: PolicyStore.PolicyStore["Service"]
   }) => Effect.Effect<A, E>,
-  options: { readonly database?: string; readonly gateway?: string } = {}
+  options: {
+    readonly database?: string
+    readonly gateway?: string
+    readonly isShared?: boolean
+    /** Answers that are there in one piece, as short ones are; else they are streams. */
+    readonly isWhole?: boolean
+    /** Instead of what the log does with an entry. */
+    readonly onAppend?: Effect.Effect<void>
+  } = {}
 ) => {
   const id = options.gateway ?? "gw"
   let calls = 0
   const send = ({ url }: UpstreamRequest) =>
-    Effect.sync((): Answer.Answer => {
+    Effect.promise(async (): Promise<Answer.Answer> => {
       const response = provider(++calls, url)
       return {
         status: response.status,
         headers: Object.fromEntries(response.headers),
-        body: response.body === null ? new Uint8Array() : Stream.fromReadableStream({
+        body: response.body === null || options.isWhole === true ? await response.bytes() : Stream.fromReadableStream({
           evaluate: () => response.body ?? new ReadableStream<Uint8Array>(),
           onError: (error) => error
         })
@@ -137,17 +147,18 @@ export const run = <A, E>(
       headers: { "content-type": "application/json", ...ask.headers },
       body: new TextEncoder().encode(JSON.stringify(ask.body ?? { model: "gpt-4o-mini", messages: [] }))
     })
-    const open = Effect.fnUntraced(function*(steps: ReadonlyArray<Ask>, headers: Ask["headers"]) {
-      const [first = {}, ...rest] = steps
-      return yield* pipeline.send({
-        gateway: yield* Effect.orDie(pipeline.admit({ account, gateway: id, authenticated: false })),
-        steps: [stepOf(first), ...rest.map(stepOf)],
-        options: RequestOptions.fromHeaders(headers ?? {}),
-        type: "Provider",
-        face: "rest",
-        userAgent: undefined
-      })
-    }, Effect.scoped)
+    const open = (steps: ReadonlyArray<Ask>, headers: Ask["headers"], onAnswer = () => {}) =>
+      Effect.gen(function*() {
+        const [first = {}, ...rest] = steps
+        return yield* pipeline.send({
+          gateway: yield* Effect.orDie(pipeline.admit({ account, gateway: id, authenticated: false })),
+          steps: [stepOf(first), ...rest.map(stepOf)],
+          options: RequestOptions.fromHeaders(headers ?? {}),
+          type: "Provider",
+          face: "rest",
+          userAgent: undefined
+        })
+      }).pipe(Effect.tap(() => Effect.sync(onAnswer)), Effect.scoped)
     const send = Effect.fnUntraced(function*(steps: ReadonlyArray<Ask>, headers: Ask["headers"]) {
       const answer = yield* open(steps, headers)
       const body = answer.body instanceof Uint8Array
@@ -158,7 +169,7 @@ export const run = <A, E>(
     yield* create(settings)
     return yield* use({
       ask: (ask = {}) => send([ask], ask.headers),
-      open: (ask = {}) => open([ask], ask.headers),
+      open: (ask = {}, onAnswer) => open([ask], ask.headers, onAnswer),
       askAll: send,
       update: (settings) =>
         Effect.asVoid(gateways.replace(id, { ...Gateway.defaultSettings, authentication: false, ...settings })),
@@ -189,8 +200,15 @@ export const run = <A, E>(
           NodeCrypto.layer,
           Layer.succeed(UpstreamClient, { send, sendPublic: send }),
           Metrics.layer,
-          Layer.succeed(Site, site)
+          Layer.succeed(Site, { ...site, isShared: options.isShared === true })
         ]),
+        Layer.provide(Layer.effect(
+          LogStore.LogStore,
+          Effect.map(
+            LogStore.LogStore,
+            (logs) => options.onAppend === undefined ? logs : { ...logs, append: Function.constant(options.onAppend) }
+          )
+        )),
         Layer.provideMerge(stores(options.database ?? Database.memory))
       ),
       { local: true }
