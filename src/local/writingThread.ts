@@ -41,18 +41,19 @@ export interface Written {
   } | undefined
 }
 
-const open = (file: string) => {
+/** So many of its pages, of 4 KiB, go into the file together: most are the same ones again and again. */
+const open = (file: string, pages: number) => {
   // Waiting stops nothing but this thread.
   const db = new DatabaseSync(file, { timeout: 10_000 })
-  // The pages of many batches, 16 MiB of them, go into the file together: most are the same ones again and again.
-  db.exec("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4096")
+  db.exec(`PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = ${pages}`)
   db.exec("PRAGMA temp_store = MEMORY")
   return db
 }
 
 const { cacheFile, store }: { readonly store: string; readonly cacheFile: string } = workerData
-const logs = open(store)
-const cache = open(cacheFile)
+const logs = open(store, 4096)
+// Each answer changes a page of its own in the index of places.
+const cache = open(cacheFile, 16_384)
 
 const transaction = (db: DatabaseSync, write: () => void) => {
   db.exec("BEGIN IMMEDIATE")
