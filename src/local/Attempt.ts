@@ -149,7 +149,7 @@ export const make = Effect.gen(function*() {
     // e
     const resolved = Credentials.ofRequest(credentials) ??
       (yield* Effect.provideContext(Credentials.resolve(credentials), stores))
-    const headers = { ...upstream?.headers, ...resolved.headers }
+    const headers = upstream === undefined ? resolved.headers : { ...upstream.headers, ...resolved.headers }
     doing.headersSent = headers
     const to = destinationOf(doing, { ...step, headers }, resolved.source !== "none")
     doing.isSimulated = to._tag === "Simulated"

@@ -63,7 +63,7 @@ export const ofEvaluation = (
  */
 export const scrubber = (...all: ReadonlyArray<{ readonly [name: string]: string | undefined }>) => {
   const secrets = new Set<string>()
-  for (const headers of all) {
+  for (const headers of new Set(all)) {
     for (const name of Access.secretHeaders) {
       const secret = Access.credential(headers[name])?.replace(/^(token|key)\s+/i, "")
       if (secret !== undefined && secret.length >= 8) secrets.add(secret)
