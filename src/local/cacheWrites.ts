@@ -61,7 +61,10 @@ export const cacheStatements = {
     body = excluded.body, expires_at = excluded.expires_at, used_at = excluded.used_at`,
   touch: "UPDATE cache SET used_at = ? WHERE place = ?",
   size: "SELECT size FROM cache_state",
-  removeUnused: "DELETE FROM cache WHERE id = (SELECT id FROM cache ORDER BY used_at, id LIMIT 1)",
+  /** As few as have so many bytes together; at most a thousand. */
+  removeUnused: `DELETE FROM cache WHERE id IN (SELECT id FROM (
+    SELECT id, sum(length(body)) OVER (ORDER BY used_at, id) - length(body) AS before
+    FROM (SELECT id, used_at, body FROM cache ORDER BY used_at, id LIMIT 1000)) WHERE before < ?)`,
   remove: "DELETE FROM cache WHERE place = ?",
   removeOld: "DELETE FROM cache WHERE expires_at <= ?",
   removeAll: "DELETE FROM cache WHERE place >= ? AND place < ?",

@@ -129,8 +129,8 @@ const writeCache = ({ cache: changes, counts }: Batch): number => {
           run("removeAll", change.start, `${change.start}\u{10ffff}`)
       }
     }
-    const isOver = () => limit !== undefined && Number(prepared["size"]?.get()?.["size"]) > limit
-    while (isOver()) run("removeUnused")
+    const excess = () => limit === undefined ? 0 : Number(prepared["size"]?.get()?.["size"]) - limit
+    for (let over = excess(); over > 0; over = excess()) run("removeUnused", over)
     for (const change of counts) {
       if (change._tag === "Clear") run("removeCounts", change.account, change.gateway)
       else run("count", change.account, change.gateway, change.name, change.bucket, change.amount, change.expires)
