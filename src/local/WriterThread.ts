@@ -24,7 +24,7 @@ export class WriterThread extends Context.Service<WriterThread, {
   readonly cache: (change: CacheChange) => void
   readonly count: (change: CountChange) => void
   /**
-   * What its owner has given and is not in the file yet: he adds to `waiting`, which becomes `writing` when it goes.
+   * What its owner has given and is not in the file yet: added to `waiting`, which becomes `writing` when it goes.
    *
    * Nothing is taken out of them one by one: V8 keeps what was in a Map or Set that changes all the time.
    */
