@@ -42,31 +42,27 @@ export const isLoopback = (host: string): boolean => {
 /**
  * Whether a request may be looked at, by its Host, Origin and fetch metadata; says why not.
  *
- * @category constructors
+ * @category predicates
  * @since 0.1.0
  */
 export const refusal = (
-  listenHost: string
-): (headers: { readonly [name: string]: string | undefined }) => string | undefined => {
-  // Most requests have the Host of the one before.
-  let allowed: string | undefined
-  return (headers) => {
-    const host = headers["host"]
-    if (host !== undefined && host !== allowed && isAllowedHost(listenHost, host)) allowed = host
-    if (host === undefined || host !== allowed) {
-      return `the Host ${JSON.stringify(host ?? "")} is not this gateway: use 127.0.0.1 or localhost` +
-        (isLoopback(listenHost) ? "" : `, or ${listenHost}`)
-    }
-    const origin = headers["origin"]
-    if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
-      return `requests from the origin ${JSON.stringify(origin)} are refused: web pages may not use this gateway`
-    }
-    const site = headers["sec-fetch-site"]
-    if ((site === "cross-site" || site === "same-site") && headers["sec-fetch-mode"] !== "navigate") {
-      return "requests from other sites are refused: web pages may not use this gateway"
-    }
-    return undefined
+  listenHost: string,
+  headers: { readonly [name: string]: string | undefined }
+): string | undefined => {
+  const host = headers["host"]
+  if (host === undefined || !isAllowedHost(listenHost, host)) {
+    return `the Host ${JSON.stringify(host ?? "")} is not this gateway: use 127.0.0.1 or localhost` +
+      (isLoopback(listenHost) ? "" : `, or ${listenHost}`)
   }
+  const origin = headers["origin"]
+  if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
+    return `requests from the origin ${JSON.stringify(origin)} are refused: web pages may not use this gateway`
+  }
+  const site = headers["sec-fetch-site"]
+  if ((site === "cross-site" || site === "same-site") && headers["sec-fetch-mode"] !== "navigate") {
+    return "requests from other sites are refused: web pages may not use this gateway"
+  }
+  return undefined
 }
 
 /**

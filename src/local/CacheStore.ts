@@ -189,7 +189,7 @@ const startsOf = (account: string) => {
 /** Whose starts are remembered. */
 const mostGateways = 1000
 
-/** The answers that were asked for lately, up to about 16 MiB; the older half is forgotten as a whole. */
+/** The answers of up to 1 MiB that were asked for lately, 16 MiB of them; the older half is forgotten as a whole. */
 const recentOnes = () => {
   let young = new Map<string, Kept>()
   let old = new Map<string, Kept>()
@@ -197,13 +197,15 @@ const recentOnes = () => {
   return {
     get: (place: string) => young.get(place) ?? old.get(place),
     set: (place: string, kept: Kept) => {
-      if (size > halfOfRecent) {
+      const needed = 1024 + (kept.entry?.body.length ?? 0)
+      if (needed > halfOfRecent / 8) return
+      if (size + needed > halfOfRecent) {
         old = young
         young = new Map()
         size = 0
       }
       young.set(place, kept)
-      size += 1024 + (kept.entry?.body.length ?? 0)
+      size += needed
     },
     delete: (place: string) => {
       young.delete(place)

@@ -64,17 +64,17 @@ export const make = (): Metrics["Service"] => {
   const tokens = counter("ai_gateway_tokens_total", "Tokens, as providers counted them.")
   const cost = counter("ai_gateway_cost_dollars_total", "Estimated cost in US dollars.")
   const seconds = counter("ai_gateway_request_duration_seconds_total", "Time that the requests took together.")
-  /** Of each pair that is counted apart, by provider and model. */
-  const pairs = new Map<string, Map<string, Labels>>()
+  /** The labels of each pair that is counted apart, by provider and model. */
+  const pairs = new Map<string, Map<string, string>>()
   let counted = 0
   let inFlight = 0
 
-  const labelsOf = (provider: string, model: string): Labels => {
-    const models = pairs.get(provider) ?? new Map<string, Labels>()
+  const labelsOf = (provider: string, model: string): string => {
+    const models = pairs.get(provider) ?? new Map<string, string>()
     const known = models.get(model)
     if (known !== undefined) return known
-    if (counted >= maxModels || provider.length + model.length > maxPair) return others
-    const labels = labelled(`provider="${escaped(provider)}",model="${escaped(model)}"`)
+    if (counted >= maxModels || provider.length + model.length > maxPair) return `provider="other",model="other"`
+    const labels = `provider="${escaped(provider)}",model="${escaped(model)}"`
     pairs.set(provider, models.set(model, labels))
     counted++
     return labels
@@ -82,15 +82,15 @@ export const make = (): Metrics["Service"] => {
 
   return {
     observe: (observation) => {
-      const labels = labelsOf(observation.provider, observation.model)
-      const withStatus = labels.withStatus(observation.status)
+      const of = labelsOf(observation.provider, observation.model)
+      const withStatus = `${of},status="${observation.status}"`
       requests.add(withStatus, 1)
-      seconds.add(labels.pair, observation.duration / 1000)
+      seconds.add(of, observation.duration / 1000)
       if (!observation.success) errors.add(withStatus, 1)
-      if (observation.cached) hits.add(labels.pair, 1)
-      if (observation.tokensIn) tokens.add(labels.tokensIn, observation.tokensIn)
-      if (observation.tokensOut) tokens.add(labels.tokensOut, observation.tokensOut)
-      if (observation.cost) cost.add(labels.pair, observation.cost)
+      if (observation.cached) hits.add(of, 1)
+      if (observation.tokensIn) tokens.add(`${of},direction="in"`, observation.tokensIn)
+      if (observation.tokensOut) tokens.add(`${of},direction="out"`, observation.tokensOut)
+      if (observation.cost) cost.add(of, observation.cost)
     },
     begin: () => {
       inFlight++
@@ -113,33 +113,6 @@ export const make = (): Metrics["Service"] => {
  * @since 0.1.0
  */
 export const layer: Layer.Layer<Metrics> = Layer.sync(Metrics, make)
-
-/** Texts that are the same for many requests, and made once. */
-interface Labels {
-  readonly pair: string
-  readonly tokensIn: string
-  readonly tokensOut: string
-  readonly withStatus: (status: number) => string
-}
-
-const labelled = (pair: string): Labels => {
-  let last = 200
-  let withLast = `${pair},status="200"`
-  return {
-    pair,
-    tokensIn: `${pair},direction="in"`,
-    tokensOut: `${pair},direction="out"`,
-    withStatus: (status) => {
-      if (status !== last) {
-        last = status
-        withLast = `${pair},status="${status}"`
-      }
-      return withLast
-    }
-  }
-}
-
-const others = labelled(`provider="other",model="other"`)
 
 /** Longer names are nobody's model. */
 const maxPair = 256

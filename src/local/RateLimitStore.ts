@@ -76,15 +76,19 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
         }))
       )
       let seen = writer.others(0)
+      /** What was just being written when the file was read. */
+      let doubtful: Unwritten | undefined
 
       /** Takes over what other processes have written. */
       const current = (now: number) => {
         const others = writer.others(now)
-        if (others === seen) return counts
+        const { waiting, writing } = unwritten
+        if (others === seen && (doubtful === undefined || doubtful === writing)) return counts
         seen = others
         counts.forget()
-        // What is just being written may be in the file already: it counts twice then, until the next time.
-        for (const { all } of [unwritten.writing, unwritten.waiting]) {
+        // It may be in the file already, and counts twice then, until it is known to be.
+        doubtful = writing.all.length === 0 ? undefined : writing
+        for (const { all } of [writing, waiting]) {
           for (const { change, counter } of all) counts.add(counter, change.amount, change.now)
         }
         return counts

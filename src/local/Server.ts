@@ -201,12 +201,11 @@ const closed = (node: Server, patience: number): Effect.Effect<void> =>
 const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const site = yield* Site
   const metrics = yield* Metrics
-  const refusal = Access.refusal(site.host)
 
   yield* router.addGlobalMiddleware((app) =>
     Effect.gen(function*() {
       const request = yield* HttpServerRequest.HttpServerRequest
-      const refused = refusal(request.headers)
+      const refused = Access.refusal(site.host, request.headers)
       if (refused !== undefined) return Faces.failure(Envelope.apiError(403, 403, refused))
       // The connection tells the end of every answer, also of one that nobody has begun to read. A WebSocket has none.
       if (!WebSocketFace.isUpgrade(request) && !isWatch(request.url)) {

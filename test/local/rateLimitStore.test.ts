@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
@@ -157,6 +158,32 @@ describe("counters in a file", () => {
             assert.isAtLeast(allowed, 5)
             // Both may have counted the last one in the same moment.
             assert.isAtMost(allowed, 6)
+          })))
+    }))
+
+  it.live("come to the same sum in every process that has counted, however they met", () =>
+    Effect.gen(function*() {
+      const file = yield* temporaryFile
+      yield* use(file, (one) =>
+        use(file, (other) =>
+          Effect.gen(function*() {
+            const count = (store: RateLimitStore.RateLimitStore["Service"], times: number, pause: Duration.Input) =>
+              Effect.forEach(
+                Array.from({ length: times }),
+                () => Effect.andThen(store.add(hour, 1), Effect.sleep(pause)),
+                { discard: true }
+              )
+            // The threads take a while to start.
+            for (const store of [one, other]) yield* store.add(hour, 1)
+            yield* Effect.sleep("1 second")
+            for (let burst = 1; burst <= 10; burst++) {
+              yield* Effect.all([count(one, 60, "1 millis"), Effect.delay(count(other, 1, 0), "30 millis")], {
+                concurrency: "unbounded"
+              })
+              yield* Effect.sleep("250 millis")
+              const sum = 2 + 61 * burst
+              assert.deepStrictEqual([yield* one.total(hour), yield* other.total(hour)], [sum, sum])
+            }
           })))
     }))
 })
