@@ -607,10 +607,9 @@ describe("ResponseCache", () => {
         const all = yield* Fiber.join(fiber)
         assert.strictEqual(model.calls, 1)
         assert.deepStrictEqual(new Set(all.map(({ text }) => text)), new Set(["answer 0"]))
-        assert.deepStrictEqual(
-          all.map((response) => ResponseCache.of(response)),
-          [undefined, ...Array.from({ length: 9 }, () => ({ cached: true, age: 0 }))]
-        )
+        // Which of them asks is whose key is made first.
+        const cached = all.map(ResponseCache.of).filter((_) => _ !== undefined)
+        assert.deepStrictEqual(cached, Array.from({ length: 9 }, () => ({ cached: true, age: 0 })))
       }).pipe(Effect.provide(within(model)))
     })
 
