@@ -82,20 +82,20 @@ export const layer = (
     CacheStore,
     Effect.gen(function*() {
       const { prepare } = yield* CacheDatabase
-      const writer = yield* WriterThread
+      const { answers: lane, others: othersAt } = yield* WriterThread
       const find = prepare(
         `SELECT status, headers, body, version, expires_at, used_at FROM cache WHERE place = ? AND expires_at > ?`
       )
       const startOf = startsOf(account)
       const placeOf = ({ gateway, key }: Key) => startOf(gateway) + key
-      const unwritten = writer.pile(() => ({
+      const unwritten = lane.pile(() => ({
         /** No entry for what the thread removes. */
         puts: new Map<string, Kept>(),
         touched: new Set<string>()
       }))
       const recent = recentOnes()
       const places = yield* placesOf(prepare)
-      let seen = writer.others(0)
+      let seen = othersAt(0)
       let isAlone = true
 
       return CacheStore.of({
@@ -104,7 +104,7 @@ export const layer = (
           Effect.map(Clock.currentTimeMillis, (now) => {
             const place = placeOf(key)
             const { waiting, writing } = unwritten
-            const others = writer.others(now)
+            const others = othersAt(now)
             if (others !== seen) {
               seen = others
               recent.clear()
@@ -123,7 +123,7 @@ export const layer = (
               if (now - found.usedAt >= 1000 && !waiting.touched.has(place) && !writing.touched.has(place)) {
                 found.usedAt = now
                 waiting.touched.add(place)
-                writer.cache({ _tag: "Touch", place, now })
+                lane.give({ _tag: "Touch", place, now })
               }
             }
             const { entry, expires } = found
@@ -139,7 +139,7 @@ export const layer = (
             recent.delete(place)
             places.all.add(place)
             unwritten.waiting.puts.set(place, { entry: body.length > limit ? null : entry, expires, usedAt: now })
-            writer.cache({
+            lane.give({
               _tag: "Put",
               place,
               version,
@@ -150,7 +150,7 @@ export const layer = (
               now,
               limit
             })
-            return writer.room
+            return lane.room
           }),
         clear: (gateway) =>
           Effect.suspend(() => {
@@ -159,9 +159,9 @@ export const layer = (
               for (const place of puts.keys()) if (place.startsWith(start)) puts.delete(place)
             }
             recent.clear()
-            writer.cache({ _tag: "Clear", start })
+            lane.give({ _tag: "Clear", start })
             // What was looked up meanwhile is not there any more.
-            return Effect.andThen(writer.flush, Effect.sync(recent.clear))
+            return Effect.andThen(lane.flush, Effect.sync(recent.clear))
           })
       })
     })

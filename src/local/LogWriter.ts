@@ -101,11 +101,11 @@ const here = Effect.fnUntraced(function*() {
 })
 
 const inThread = () =>
-  Effect.map(WriterThread, ({ flush, log, room }) =>
+  Effect.map(WriterThread, ({ logs: { flush, give, room } }) =>
     LogWriter.of({
       append: (append) =>
         Effect.suspend(() => {
-          log(append)
+          give(append)
           return room
         }),
       flush

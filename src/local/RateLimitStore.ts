@@ -62,12 +62,12 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
     RateLimitStore,
     Effect.gen(function*() {
       const { prepare } = yield* CacheDatabase
-      const writer = yield* WriterThread
+      const { counts: lane, others: othersAt } = yield* WriterThread
       const select = prepare(
         `SELECT bucket, amount, expires_at FROM limit_counts
           WHERE account = ? AND gateway = ? AND name = ? ORDER BY bucket`
       )
-      const unwritten = writer.pile((): Unwritten => ({ all: [], last: new Map() }))
+      const unwritten = lane.pile((): Unwritten => ({ all: [], last: new Map() }))
       const counts = make(({ gateway, name }) =>
         select.all(account, gateway, name).map(({ amount, bucket, expires_at: expires }) => ({
           bucket: Number(bucket),
@@ -75,13 +75,13 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
           expires: Number(expires)
         }))
       )
-      let seen = writer.others(0)
+      let seen = othersAt(0)
       /** What was just being written when the file was read. */
       let doubtful: Unwritten | undefined
 
       /** Takes over what other processes have written. */
       const current = (now: number) => {
-        const others = writer.others(now)
+        const others = othersAt(now)
         const { waiting, writing } = unwritten
         if (others === seen && (doubtful === undefined || doubtful === writing)) return counts
         seen = others
@@ -107,7 +107,7 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
         const change: Count = { _tag: "Count", account, gateway, name, bucket, amount, expires, now }
         waiting.last.set(name, change)
         waiting.all.push({ counter, change })
-        writer.count(change)
+        lane.give(change)
       }
 
       return RateLimitStore.of({
@@ -131,8 +131,8 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
               // What comes after it must not be counted before it.
               pile.last.clear()
             }
-            writer.count({ _tag: "Clear", account, gateway })
-            return writer.flush
+            lane.give({ _tag: "Clear", account, gateway })
+            return lane.flush
           })
       })
     })

@@ -12,16 +12,15 @@ import { type CacheChange, cacheStatements, type CountChange } from "./cacheWrit
 import { type Append, labelsOf, statements, tally } from "./logInserts.ts"
 
 /**
- * One message; what it has none of is empty.
+ * One message.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Batch {
-  readonly logs: ReadonlyArray<Append>
-  readonly cache: ReadonlyArray<CacheChange>
-  readonly counts: ReadonlyArray<CountChange>
-}
+export type Batch =
+  | { readonly lane: "logs"; readonly changes: ReadonlyArray<Append> }
+  | { readonly lane: "counts"; readonly changes: ReadonlyArray<CountChange> }
+  | { readonly lane: "answers"; readonly changes: ReadonlyArray<CacheChange> }
 
 /**
  * The answer to one message.
@@ -30,8 +29,9 @@ export interface Batch {
  * @since 0.1.0
  */
 export interface Written {
+  readonly lane: Batch["lane"]
   /** What was lost, and why. */
-  readonly failures: ReadonlyArray<string>
+  readonly failure: string | undefined
   /** Of the file of the cache, if it was written to. */
   readonly cache: {
     /** Transactions up to this one. */
@@ -75,7 +75,7 @@ const log = {
   trim: logs.prepare(statements.trim)
 }
 
-const writeLogs = (batch: Batch["logs"]) =>
+const writeLogs = (batch: ReadonlyArray<Append>) =>
   transaction(logs, () => {
     const counts = tally()
     for (const append of batch) {
@@ -99,71 +99,86 @@ const prepared = Object.fromEntries(
 const run = (name: keyof typeof cacheStatements, ...values: ReadonlyArray<string | number | Uint8Array>) =>
   prepared[name]?.run(...values)
 
-let nextSweep = 0
 let writes = Number(cache.prepare("SELECT writes FROM cache_state").get()?.["writes"])
 
-/** How many transactions there were before. */
-const writeCache = ({ cache: changes, counts }: Batch): number => {
-  let before = writes
+/** Changes the file of the cache in one transaction, and tells whether it is the first after one of another process. */
+const writeCache = (write: () => void): NonNullable<Written["cache"]> => {
+  let now = writes
   transaction(cache, () => {
-    before = Number(prepared["begin"]?.get()?.["writes"]) - 1
-    let limit: number | undefined
-    for (const change of changes) {
-      switch (change._tag) {
-        case "Put": {
-          const { body, expires, headers, now, place, status, version } = change
-          if (now >= nextSweep || now < nextSweep - sweep) {
-            run("removeOld", now)
-            run("removeOldCounts", now)
-            nextSweep = now + sweep
-          }
-          limit = change.limit
-          if (body.length > limit) run("remove", place)
-          else run("insert", place, version, status, headers, body, expires, now)
-          break
-        }
-        case "Touch":
-          run("touch", change.now, change.place)
-          break
-        case "Clear":
-          run("removeAll", change.start, `${change.start}\u{10ffff}`)
-      }
-    }
-    const excess = () => limit === undefined ? 0 : Number(prepared["size"]?.get()?.["size"]) - limit
-    for (let over = excess(); over > 0; over = excess()) run("removeUnused", over)
-    for (const change of counts) {
-      if (change._tag === "Clear") run("removeCounts", change.account, change.gateway)
-      else run("count", change.account, change.gateway, change.name, change.bucket, change.amount, change.expires)
-    }
-    const last = counts.at(-1)
-    if (last?._tag === "Count" && last.now >= nextSweep) {
-      run("removeOldCounts", last.now)
-      nextSweep = last.now + sweep
-    }
+    now = Number(prepared["begin"]?.get()?.["writes"])
+    write()
   })
-  return before
+  const foreign = now !== writes + 1
+  writes = now
+  return { writes, foreign }
 }
 
-/** Milliseconds between two removals of what has expired. */
-const sweep = 1000
+/** What has expired goes once a second. */
+const sweeper = (statement: "removeOld" | "removeOldCounts") => {
+  let next = 0
+  return (now: number) => {
+    if (now < next && now >= next - 1000) return
+    run(statement, now)
+    next = now + 1000
+  }
+}
 
-parentPort?.on("message", (batch: Batch) => {
-  const failures: Array<string> = []
-  let written: Written["cache"]
-  const attempt = (what: string, write: () => void) => {
-    try {
-      write()
-    } catch (cause) {
-      failures.push(`${what}: ${String(cause)}`)
+const sweepAnswers = sweeper("removeOld")
+const sweepCounts = sweeper("removeOldCounts")
+
+const writeAnswers = (changes: ReadonlyArray<CacheChange>) => {
+  let limit: number | undefined
+  for (const change of changes) {
+    switch (change._tag) {
+      case "Put": {
+        const { body, expires, headers, now, place, status, version } = change
+        sweepAnswers(now)
+        limit = change.limit
+        if (body.length > limit) run("remove", place)
+        else run("insert", place, version, status, headers, body, expires, now)
+        break
+      }
+      case "Touch":
+        run("touch", change.now, change.place)
+        break
+      case "Clear":
+        run("removeAll", change.start, `${change.start}\u{10ffff}`)
     }
   }
-  if (batch.logs.length > 0) attempt(`${batch.logs.length} log entries`, () => writeLogs(batch.logs))
-  if (batch.cache.length + batch.counts.length > 0) {
-    attempt(`${batch.cache.length} cached answers and ${batch.counts.length} counts`, () => {
-      const before = writeCache(batch)
-      written = { writes: before + 1, foreign: before !== writes }
-      writes = before + 1
-    })
+  const excess = () => limit === undefined ? 0 : Number(prepared["size"]?.get()?.["size"]) - limit
+  for (let over = excess(); over > 0; over = excess()) run("removeUnused", over)
+}
+
+const writeCounts = (changes: ReadonlyArray<CountChange>) => {
+  for (const change of changes) {
+    if (change._tag === "Clear") run("removeCounts", change.account, change.gateway)
+    else {
+      sweepCounts(change.now)
+      run("count", change.account, change.gateway, change.name, change.bucket, change.amount, change.expires)
+    }
   }
-  parentPort?.postMessage({ failures, cache: written } satisfies Written)
+}
+
+const write = (batch: Batch): Written["cache"] => {
+  switch (batch.lane) {
+    case "logs":
+      return void writeLogs(batch.changes)
+    case "counts":
+      return writeCache(() => writeCounts(batch.changes))
+    case "answers":
+      return writeCache(() => writeAnswers(batch.changes))
+  }
+}
+
+const named = { logs: "log entries", counts: "counts", answers: "cached answers" }
+
+parentPort?.on("message", (batch: Batch) => {
+  const { changes, lane } = batch
+  let written: Written = { lane, failure: undefined, cache: undefined }
+  try {
+    written = { ...written, cache: write(batch) }
+  } catch (cause) {
+    written = { ...written, failure: `${changes.length} ${named[lane]}: ${String(cause)}` }
+  }
+  parentPort?.postMessage(written)
 })

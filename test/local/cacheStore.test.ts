@@ -35,7 +35,7 @@ const sqlite = (database: string, limit: number) =>
 /** What gives way does so behind the request. */
 const settled = Effect.flatMap(
   Effect.serviceOption(WriterThread.WriterThread),
-  (thread) => Option.isSome(thread) ? thread.value.flush : Effect.void
+  (thread) => Option.isSome(thread) ? thread.value.answers.flush : Effect.void
 )
 
 const contract = (
