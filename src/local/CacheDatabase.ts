@@ -61,7 +61,7 @@ export const layer = (store: string): Layer.Layer<CacheDatabase, StoreUnavailabl
 }
 
 /** Of the tables below. */
-const version = 2
+const version = 3
 
 const prepare = (db: DatabaseSync) => {
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE")
@@ -76,19 +76,19 @@ const prepare = (db: DatabaseSync) => {
 }
 
 const schema = [
-  // Places are short: every answer goes to a page of its own in their index, which is to stay in memory.
+  // In the order of `id`, except for those that were used, they give way.
   `CREATE TABLE cache (
     id INTEGER PRIMARY KEY,
-    place TEXT NOT NULL UNIQUE,
+    place INTEGER NOT NULL UNIQUE,
+    name TEXT NOT NULL,
     version INTEGER NOT NULL,
     status INTEGER NOT NULL,
     headers TEXT NOT NULL,
     body BLOB NOT NULL,
     expires_at INTEGER NOT NULL,
-    used_at INTEGER NOT NULL
+    used INTEGER NOT NULL DEFAULT 0
   )`,
   `CREATE INDEX cache_expiry ON cache (expires_at)`,
-  `CREATE INDEX cache_use ON cache (used_at, id)`,
   // The size by trigger: no insert ever sums up all bodies.
   `CREATE TABLE cache_state (size INTEGER NOT NULL, writes INTEGER NOT NULL)`,
   `INSERT INTO cache_state (size, writes) VALUES (0, 0)`,

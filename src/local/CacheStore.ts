@@ -10,8 +10,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { hash } from "node:crypto"
 import { CacheDatabase } from "./CacheDatabase.ts"
+import * as CachePlace from "./CachePlace.ts"
 import type { Gateway } from "./Gateway.ts"
 import * as MaybeSet from "./MaybeSet.ts"
 import { WriterThread } from "./WriterThread.ts"
@@ -84,10 +84,9 @@ export const layer = (
       const { prepare } = yield* CacheDatabase
       const { answers: lane, others: othersAt } = yield* WriterThread
       const find = prepare(
-        `SELECT status, headers, body, version, expires_at, used_at FROM cache WHERE place = ? AND expires_at > ?`
+        `SELECT status, headers, body, version, expires_at FROM cache WHERE place = ? AND name = ? AND expires_at > ?`
       )
-      const startOf = startsOf(account)
-      const placeOf = ({ gateway, key }: Key) => startOf(gateway) + key
+      const rangeOf = CachePlace.ranges(account)
       const unwritten = lane.pile(() => ({
         /** No entry for what the thread removes. */
         puts: new Map<string, Kept>(),
@@ -102,7 +101,8 @@ export const layer = (
         versionOf: ({ modifiedAt }) => Effect.succeed(modifiedAt),
         get: (key) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
-            const place = placeOf(key)
+            const place = CachePlace.make(rangeOf(key.gateway), key.key)
+            const { name, number } = place
             const { waiting, writing } = unwritten
             const others = othersAt(now)
             if (others !== seen) {
@@ -110,20 +110,20 @@ export const layer = (
               recent.clear()
               isAlone = false
             }
-            let found = waiting.puts.get(place) ?? writing.puts.get(place)
+            let found = waiting.puts.get(name) ?? writing.puts.get(name)
             if (found === undefined) {
-              if (isAlone && places.isWhole && !places.all.mayHave(place)) return Option.none()
-              found = recent.get(place)
+              if (isAlone && places.isWhole && !places.all.mayHave(number)) return Option.none()
+              found = recent.get(name)
               if (found === undefined) {
-                found = keptOf(find.get(place, now))
+                found = keptOf(find.get(number, name, now))
                 if (found === undefined) return Option.none()
-                recent.set(place, found)
+                recent.set(name, found)
               }
               // To the second is enough to know what is in use, and spares most hits a write.
-              if (now - found.usedAt >= 1000 && !waiting.touched.has(place) && !writing.touched.has(place)) {
+              if (now - found.usedAt >= 1000 && !waiting.touched.has(name) && !writing.touched.has(name)) {
                 found.usedAt = now
-                waiting.touched.add(place)
-                lane.give({ _tag: "Touch", place, now })
+                waiting.touched.add(name)
+                lane.give({ _tag: "Touch", place })
               }
             }
             const { entry, expires } = found
@@ -135,10 +135,10 @@ export const layer = (
           Effect.flatMap(Clock.currentTimeMillis, (now) => {
             const { body, headers, status, version } = entry
             const expires = now + ttl
-            const place = placeOf(key)
-            recent.delete(place)
-            places.all.add(place)
-            unwritten.waiting.puts.set(place, { entry: body.length > limit ? null : entry, expires, usedAt: now })
+            const place = CachePlace.make(rangeOf(key.gateway), key.key)
+            recent.delete(place.name)
+            places.all.add(place.number)
+            unwritten.waiting.puts.set(place.name, { entry: body.length > limit ? null : entry, expires, usedAt: now })
             lane.give({
               _tag: "Put",
               place,
@@ -154,12 +154,13 @@ export const layer = (
           }),
         clear: (gateway) =>
           Effect.suspend(() => {
-            const start = startOf(gateway)
+            const range = rangeOf(gateway)
+            const { first, start } = range
             for (const { puts } of [unwritten.waiting, unwritten.writing]) {
-              for (const place of puts.keys()) if (place.startsWith(start)) puts.delete(place)
+              for (const name of puts.keys()) if (name.startsWith(start)) puts.delete(name)
             }
             recent.clear()
-            lane.give({ _tag: "Clear", start })
+            lane.give({ _tag: "Clear", first, end: CachePlace.endOf(range), start })
             // What was looked up meanwhile is not there any more.
             return Effect.andThen(lane.flush, Effect.sync(recent.clear))
           })
@@ -171,23 +172,9 @@ export const layer = (
 interface Kept {
   readonly entry: Entry | null
   readonly expires: number
+  /** When the file was told last. */
   usedAt: number
 }
-
-/** What the places of a gateway begin with: short, since every answer goes to a page of its own in their index. */
-const startsOf = (account: string) => {
-  const known = new Map<string, string>()
-  return (gateway: string): string => {
-    const before = known.get(gateway)
-    if (before !== undefined) return before
-    const found = `${hash("sha256", `${account}/${gateway}`, "base64url").slice(0, 11)}/`
-    if (known.size < mostGateways) known.set(gateway, found)
-    return found
-  }
-}
-
-/** Whose starts are remembered. */
-const mostGateways = 1000
 
 /** The answers of up to 1 MiB that were asked for lately, 16 MiB of them; the older half is forgotten as a whole. */
 const recentOnes = () => {
@@ -195,8 +182,8 @@ const recentOnes = () => {
   let old = new Map<string, Kept>()
   let size = 0
   return {
-    get: (place: string) => young.get(place) ?? old.get(place),
-    set: (place: string, kept: Kept) => {
+    get: (name: string) => young.get(name) ?? old.get(name),
+    set: (name: string, kept: Kept) => {
       const needed = 1024 + (kept.entry?.body.length ?? 0)
       if (needed > halfOfRecent / 8) return
       if (size + needed > halfOfRecent) {
@@ -204,12 +191,12 @@ const recentOnes = () => {
         young = new Map()
         size = 0
       }
-      young.set(place, kept)
+      young.set(name, kept)
       size += needed
     },
-    delete: (place: string) => {
-      young.delete(place)
-      old.delete(place)
+    delete: (name: string) => {
+      young.delete(name)
+      old.delete(name)
     },
     clear: () => {
       young = new Map()
@@ -230,10 +217,10 @@ const placesOf = Effect.fnUntraced(function*(prepare: CacheDatabase["Service"]["
   const places = { all: MaybeSet.make(), isWhole: false }
   const next = prepare("SELECT place FROM cache WHERE place > ? ORDER BY place LIMIT 1000")
   yield* Effect.forkScoped(Effect.gen(function*() {
-    let last = ""
+    let last = -1
     for (;;) {
       const found = next.all(last)
-      for (const { place } of found) places.all.add(last = String(place))
+      for (const { place } of found) places.all.add(last = Number(place))
       if (found.length === 0) break
       yield* Effect.yieldNow
     }
@@ -298,9 +285,9 @@ export const layerMemory = ({ limit }: Options): Layer.Layer<CacheStore> =>
 /** Undefined for no row, and for one that is none of ours. */
 const keptOf = (row: { readonly [column: string]: unknown } | undefined): Kept | undefined => {
   if (row === undefined) return undefined
-  const { body, expires_at: expires, headers, status, used_at: usedAt, version } = row
+  const { body, expires_at: expires, headers, status, version } = row
   return body instanceof Uint8Array && typeof headers === "string" && typeof status === "number" &&
-      typeof version === "number" && typeof expires === "number" && typeof usedAt === "number"
-    ? { entry: { status, version, body, headers: JSON.parse(headers) }, expires, usedAt }
+      typeof version === "number" && typeof expires === "number"
+    ? { entry: { status, version, body, headers: JSON.parse(headers) }, expires, usedAt: -Infinity }
     : undefined
 }

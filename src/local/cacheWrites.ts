@@ -1,8 +1,9 @@
 /**
- * How cached answers and counts get into their file; also what the thread runs that writes them, so this imports nothing.
+ * How cached answers and counts get into their file; also what the thread runs that writes them, so this imports types only.
  *
  * @since 0.1.0
  */
+import type { CachePlace } from "./CachePlace.ts"
 
 /**
  * @category models
@@ -11,8 +12,7 @@
 export type CacheChange =
   | {
     readonly _tag: "Put"
-    /** Where it is found: what the gateway's places begin with, then its key. */
-    readonly place: string
+    readonly place: CachePlace
     readonly version: number
     readonly status: number
     /** JSON. */
@@ -23,9 +23,10 @@ export type CacheChange =
     /** Most bytes of all bodies. */
     readonly limit: number
   }
-  | { readonly _tag: "Touch"; readonly place: string; readonly now: number }
-  /** All places that begin so. */
-  | { readonly _tag: "Clear"; readonly start: string }
+  /** It was used. */
+  | { readonly _tag: "Touch"; readonly place: CachePlace }
+  /** All from one number until before another whose names begin so. */
+  | { readonly _tag: "Clear"; readonly first: number; readonly end: number; readonly start: string }
 
 /**
  * It may grow until it is written.
@@ -56,18 +57,18 @@ export type CountChange = Count | { readonly _tag: "Clear"; readonly account: st
  */
 export const cacheStatements = {
   begin: "UPDATE cache_state SET writes = writes + 1 RETURNING writes",
-  insert: `INSERT INTO cache (place, version, status, headers, body, expires_at, used_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET version = excluded.version, status = excluded.status, headers = excluded.headers,
-    body = excluded.body, expires_at = excluded.expires_at, used_at = excluded.used_at`,
-  touch: "UPDATE cache SET used_at = ? WHERE place = ?",
+  /** One that is replaced stays where it is in the order, and so counts as used. */
+  insert: `INSERT INTO cache (place, name, version, status, headers, body, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET name = excluded.name, version = excluded.version, status = excluded.status,
+    headers = excluded.headers, body = excluded.body, expires_at = excluded.expires_at, used = 1`,
+  touch: "UPDATE cache SET used = 1 WHERE place = ? AND name = ? AND used = 0",
   size: "SELECT size FROM cache_state",
-  /** As few as have so many bytes together; at most a thousand. */
-  removeUnused: `DELETE FROM cache WHERE id IN (SELECT id FROM (
-    SELECT id, sum(length(body)) OVER (ORDER BY used_at, id) - length(body) AS before
-    FROM (SELECT id, used_at, body FROM cache ORDER BY used_at, id LIMIT 1000)) WHERE before < ?)`,
-  remove: "DELETE FROM cache WHERE place = ?",
+  oldest: "SELECT id, length(body) AS size, used FROM cache ORDER BY id",
+  renew: "UPDATE cache SET id = (SELECT max(id) + 1 FROM cache), used = 0 WHERE id = ?",
+  removeOldest: "DELETE FROM cache WHERE id <= ?",
+  remove: "DELETE FROM cache WHERE place = ? AND name = ?",
   removeOld: "DELETE FROM cache WHERE expires_at <= ?",
-  removeAll: "DELETE FROM cache WHERE place >= ? AND place < ?",
+  removeAll: "DELETE FROM cache WHERE place >= ? AND place < ? AND substr(name, 1, length(?)) = ?",
   count: `INSERT INTO limit_counts (account, gateway, name, bucket, amount, expires_at) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET amount = amount + excluded.amount`,
   removeCounts: "DELETE FROM limit_counts WHERE account = ? AND gateway = ?",

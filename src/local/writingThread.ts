@@ -134,20 +134,37 @@ const writeAnswers = (changes: ReadonlyArray<CacheChange>) => {
         const { body, expires, headers, now, place, status, version } = change
         sweepAnswers(now)
         limit = change.limit
-        if (body.length > limit) run("remove", place)
-        else run("insert", place, version, status, headers, body, expires, now)
+        if (body.length > limit) run("remove", place.number, place.name)
+        else run("insert", place.number, place.name, version, status, headers, body, expires)
         break
       }
       case "Touch":
-        run("touch", change.now, change.place)
+        run("touch", change.place.number, change.place.name)
         break
       case "Clear":
-        run("removeAll", change.start, `${change.start}\u{10ffff}`)
+        run("removeAll", change.first, change.end, change.start, change.start)
     }
   }
-  const excess = () => limit === undefined ? 0 : Number(prepared["size"]?.get()?.["size"]) - limit
-  for (let over = excess(); over > 0; over = excess()) run("removeUnused", over)
+  if (limit !== undefined) makeRoom(Number(prepared["size"]?.get()?.["size"]) - limit)
 }
+
+/** The oldest give way; those that were used have another turn first, unless they are too many to move at once. */
+const makeRoom = (excess: number) => {
+  if (excess <= 0) return
+  const used: Array<number> = []
+  let last = 0
+  let over = excess
+  for (const row of prepared["oldest"]?.iterate() ?? []) {
+    last = Number(row["id"])
+    if (row["used"] === 1 && used.length < mostMoved) used.push(last)
+    else over -= Number(row["size"])
+    if (over <= 0) break
+  }
+  for (const id of used) run("renew", id)
+  run("removeOldest", last)
+}
+
+const mostMoved = 1000
 
 const writeCounts = (changes: ReadonlyArray<CountChange>) => {
   for (const change of changes) {
