@@ -187,6 +187,7 @@ export const layer = (account: string): Layer.Layer<LogStore, never, SqlClient.S
       const { append, flush } = yield* LogWriter
       // Says only that there is something: who is slow misses repetitions, and nothing waits for them.
       const appended = yield* PubSub.sliding<void>(1)
+      const announce = Effect.sync(() => void PubSub.publishUnsafe(appended, undefined))
 
       const find = Effect.fnUntraced(function*(gateway: string, id: string) {
         const rows = yield* sql`SELECT * FROM logs WHERE account = ${account} AND gateway = ${gateway} AND id = ${id}`
@@ -201,8 +202,14 @@ export const layer = (account: string): Layer.Layer<LogStore, never, SqlClient.S
       return LogStore.of({
         append: (entry, bodies, cap) =>
           Effect.andThen(
-            append({ account, gateway: entry.gateway, values: toValues(account, entry), bodies, cap }),
-            Effect.asVoid(PubSub.publish(appended, undefined))
+            append({
+              values: toValues(account, entry),
+              request: bodies?.request ?? null,
+              response: bodies?.response ?? null,
+              limit: cap.limit,
+              strategy: cap.strategy
+            }),
+            announce
           ),
         get: (gateway, id) => flush.pipe(Effect.andThen(find(gateway, id)), patiently, Effect.orDie),
         bodies: Effect.fnUntraced(

@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import * as SqlClient from "effect/unstable/sql/SqlClient"
 import { patiently } from "./Database.ts"
-import { type Append, labelsOf, statements, tally } from "./logInserts.ts"
+import { type Append, labelsOf, placeOf, statements, tally } from "./logInserts.ts"
 import { WriterThread } from "./WriterThread.ts"
 
 /**
@@ -59,14 +59,14 @@ const here = Effect.fnUntraced(function*() {
     yield* sql.unsafe(statements.lock)
     const counts = tally()
     for (const append of batch) {
-      const { account, bodies, gateway, values } = append
-      const [counted] = append.cap.strategy === "STOP_INSERTING"
-        ? yield* sql.unsafe<{ readonly n: number }>(statements.count, [account, gateway])
+      const { request, response, strategy, values } = append
+      const [counted] = strategy === "STOP_INSERTING"
+        ? yield* sql.unsafe<{ readonly n: number }>(statements.count, placeOf(append))
         : []
       if (!counts.admits(append, () => counted?.n ?? 0)) continue
       counts.add(append)
       yield* sql.unsafe(statements.entry, values)
-      if (bodies !== null) yield* sql.unsafe(statements.bodies, [bodies.request, bodies.response])
+      if (request !== null) yield* sql.unsafe(statements.bodies, [request, response])
       const labels = labelsOf(append)
       if (labels !== null) yield* sql.unsafe(statements.labels, [labels])
     }

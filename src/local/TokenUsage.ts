@@ -51,7 +51,7 @@ export const read = (contentType: string | null, body: string): Usage => {
 
 type Kind = "in" | "out" | "thoughts" | "includedRead" | "extraRead" | "extraWrite"
 
-type Counts = { readonly [K in Kind]?: number }
+type Counts = { [K in Kind]?: number }
 
 const fromJson = (json: unknown): Counts => {
   // Google's streams are lists where no events were asked for.
@@ -67,24 +67,29 @@ const fromJson = (json: unknown): Counts => {
 
 const countsOf = (usage: { readonly [key: string]: unknown }): Counts => {
   const details = [usage["prompt_tokens_details"], usage["input_tokens_details"]].find(isRecord) ?? {}
-  return {
-    ...count("in", usage, ["prompt_tokens", "input_tokens", "inputTokens", "promptTokenCount"]),
-    ...count("out", usage, ["completion_tokens", "output_tokens", "outputTokens", "candidatesTokenCount"]),
-    ...count("thoughts", usage, ["thoughtsTokenCount"]),
-    // OpenAI, Google and DeepSeek count cached tokens as input, too; Anthropic and Bedrock count them beside it.
-    ...count("includedRead", usage, ["cachedContentTokenCount", "prompt_cache_hit_tokens"]),
-    ...count("includedRead", details, ["cached_tokens"]),
-    ...count("extraRead", usage, ["cache_read_input_tokens", "cacheReadInputTokens"]),
-    ...count("extraWrite", usage, ["cache_creation_input_tokens", "cacheWriteInputTokens"])
-  }
+  const counts: Counts = {}
+  count(counts, "in", usage, ["prompt_tokens", "input_tokens", "inputTokens", "promptTokenCount"])
+  count(counts, "out", usage, ["completion_tokens", "output_tokens", "outputTokens", "candidatesTokenCount"])
+  count(counts, "thoughts", usage, ["thoughtsTokenCount"])
+  // OpenAI, Google and DeepSeek count cached tokens as input, too; Anthropic and Bedrock count them beside it.
+  count(counts, "includedRead", usage, ["cachedContentTokenCount", "prompt_cache_hit_tokens"])
+  count(counts, "includedRead", details, ["cached_tokens"])
+  count(counts, "extraRead", usage, ["cache_read_input_tokens", "cacheReadInputTokens"])
+  count(counts, "extraWrite", usage, ["cache_creation_input_tokens", "cacheWriteInputTokens"])
+  return counts
 }
 
-const count = (kind: Kind, usage: { readonly [key: string]: unknown }, names: ReadonlyArray<string>): Counts => {
+/** Leaves the counts alone that are not in the answer: an event may tell only some. */
+const count = (
+  counts: Counts,
+  kind: Kind,
+  usage: { readonly [key: string]: unknown },
+  names: ReadonlyArray<string>
+): void => {
   for (const name of names) {
     const value = usage[name]
-    if (typeof value === "number" && Number.isFinite(value)) return { [kind]: Math.round(value) }
+    if (typeof value === "number" && Number.isFinite(value)) return void (counts[kind] = Math.round(value))
   }
-  return {}
 }
 
 const toUsage = (counts: Counts): Usage => {

@@ -69,14 +69,16 @@ const make = (store: string) =>
         return worker.postMessage(batch)
       }
       run(
-        Effect.logError(`The local gateway lost ${batch.changes.length} ${batch.lane}: the thread that writes them has ended`)
+        Effect.logError(
+          `The local gateway lost ${batch.changes.length} ${batch.lane}: the thread that writes them has ended`
+        )
       )
       lanes[batch.lane].arrived()
     }
     const lanes = {
       logs: WriterLane.make<Append>({
         gathering: gathering.logs,
-        weigh: ({ bodies }) => 1024 + (bodies === null ? 0 : bodies.request.length + bodies.response.length),
+        weigh: ({ request, response }) => 1024 + (request?.length ?? 0) + (response?.length ?? 0),
         send: (changes) => send({ lane: "logs", changes })
       }),
       counts: WriterLane.make<CountChange>({
@@ -98,9 +100,11 @@ const make = (store: string) =>
     let others = 0
     let writes = database.writes()
     let nextLook = 0
+    let isTold = false
     worker.on("message", ({ cache, failure, lane }: Written) => {
       if (cache?.foreign === true) others++
       writes = cache?.writes ?? writes
+      isTold ||= cache !== undefined
       if (failure !== undefined) run(Effect.logError(`The local gateway lost ${failure}`))
       lanes[lane].arrived()
       rest()
@@ -122,7 +126,10 @@ const make = (store: string) =>
         if (now < nextLook && now >= nextLook - look) return others
         nextLook = now + look
         // What of ours is on its way tells it when it arrives; until then nobody knows whose a transaction is.
-        if (answers.isWriting() || counts.isWriting()) return others
+        if (isTold || answers.isWriting() || counts.isWriting()) {
+          isTold = false
+          return others
+        }
         const found = database.writes()
         if (found !== writes) others++
         writes = found

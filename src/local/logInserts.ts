@@ -8,18 +8,19 @@
  */
 
 /**
- * An entry on its way to the tables.
+ * An entry on its way to the tables: flat, since all of it is copied to the thread that writes it.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Append {
-  readonly account: string
-  readonly gateway: string
   /** In the order of {@link columns}. */
   readonly values: ReadonlyArray<string | number | null>
-  readonly bodies: { readonly request: string; readonly response: string } | null
-  readonly cap: { readonly limit: number; readonly strategy: "STOP_INSERTING" | "DELETE_OLDEST" }
+  /** What was asked and answered, both or none. */
+  readonly request: string | null
+  readonly response: string | null
+  readonly limit: number
+  readonly strategy: "STOP_INSERTING" | "DELETE_OLDEST"
 }
 
 /**
@@ -99,6 +100,20 @@ export const labelsOf = ({ values }: Append): string | number | null => values[m
 const metadata = columns.indexOf("metadata")
 
 /**
+ * Account and gateway of an entry.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const placeOf = ({ values }: Append): readonly [account: string, gateway: string] => [
+  String(values[account]),
+  String(values[gateway])
+]
+
+const account = columns.indexOf("account")
+const gateway = columns.indexOf("gateway")
+
+/**
  * A batch while it is written: what each of its gateways has got, and what that is to do at the end of the transaction.
  *
  * @category constructors
@@ -107,7 +122,7 @@ const metadata = columns.indexOf("metadata")
 export const tally = () => {
   const gateways = new Map<string, { n: number; last: Append }>()
   const of = (append: Append) => {
-    const name = `${append.account}/${append.gateway}`
+    const name = placeOf(append).join("/")
     const found = gateways.get(name) ?? { n: 0, last: append }
     gateways.set(name, found)
     return found
@@ -115,7 +130,7 @@ export const tally = () => {
   return {
     /** Whether the entry has its place; `stored`: as many as its gateway had before the batch. */
     admits: (append: Append, stored: () => number): boolean =>
-      append.cap.strategy !== "STOP_INSERTING" || stored() + of(append).n < append.cap.limit,
+      append.strategy !== "STOP_INSERTING" || stored() + of(append).n < append.limit,
     add: (append: Append): void => {
       const found = of(append)
       found.n++
@@ -123,9 +138,12 @@ export const tally = () => {
     },
     /** Values of `counted`, and those of `trim` for gateways that lose their oldest, by their newest cap. */
     end: () =>
-      [...gateways.values()].filter(({ n }) => n > 0).map(({ last: { account, cap, gateway }, n }) => ({
-        counted: [account, gateway, n],
-        trim: cap.strategy === "DELETE_OLDEST" ? [account, gateway, account, gateway, cap.limit] : undefined
-      }))
+      [...gateways.values()].filter(({ n }) => n > 0).map(({ last, n }) => {
+        const place = placeOf(last)
+        return {
+          counted: [...place, n],
+          trim: last.strategy === "DELETE_OLDEST" ? [...place, ...place, last.limit] : undefined
+        }
+      })
   }
 }

@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
 import * as CacheDatabase from "../../src/local/CacheDatabase.ts"
+import * as CachePlace from "../../src/local/CachePlace.ts"
 import * as CacheStore from "../../src/local/CacheStore.ts"
 import * as Database from "../../src/local/Database.ts"
 import * as RedisCacheStore from "../../src/local/RedisCacheStore.ts"
@@ -143,6 +144,52 @@ describe("a cache in a file", () => {
             yield* Effect.sleep("50 millis")
           }
         }))
+    }))
+
+  it.effect("gives nobody the answer of another whose place is the same", () =>
+    Effect.gen(function*() {
+      const range = CachePlace.ranges(account)("gw")
+      const names = new Map<number, string>()
+      const pair: Array<string> = []
+      for (let i = 0; pair.length === 0; i++) {
+        const { number } = CachePlace.make(range, String(i))
+        const before = names.get(number)
+        if (before === undefined) names.set(number, String(i))
+        else pair.push(before, String(i))
+      }
+      const [one = "", other = ""] = pair
+      const file = yield* temporaryFile
+      yield* use(file, (store) => store.put(key(one), entry(bytes(1)), minute))
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          assert.isTrue(Option.isNone(yield* store.get(key(other))))
+          yield* store.put(key(other), entry(bytes(2)), minute)
+          yield* settled
+          assert.isTrue(Option.isNone(yield* store.get(key(one))))
+          assert.strictEqual(Option.getOrThrow(yield* store.get(key(other))).body.length, 2)
+        }))
+    }))
+
+  it.effect("keeps what is used again and again, also when all else has been replaced", () =>
+    Effect.gen(function*() {
+      const file = yield* temporaryFile
+      const store = sqlite(file, 1000)
+      yield* Effect.flatMap(CacheStore.CacheStore, (store) =>
+        Effect.gen(function*() {
+          yield* store.put(key("in use"), entry(bytes(100)), 60 * minute)
+          for (let i = 0; i < 60; i++) {
+            yield* store.put(key(String(i)), entry(bytes(100)), 60 * minute)
+            yield* settled
+            yield* TestClock.adjust("1 seconds")
+            assert.isTrue(Option.isSome(yield* store.get(key("in use"))), `after ${i}`)
+            yield* settled
+          }
+          const there = yield* Effect.filter(
+            Array.from({ length: 60 }, (_, i) => String(i)),
+            (name) => Effect.map(store.get(key(name)), Option.isSome)
+          )
+          assert.deepStrictEqual(there, Array.from({ length: 9 }, (_, i) => String(51 + i)))
+        })).pipe(Effect.provide(store, { local: true }))
     }))
 
   it.live("shows to one process what another puts, replaces and clears, a moment later", () =>
