@@ -51,8 +51,14 @@ const open = (file: string, pages: number) => {
   return db
 }
 
-// On Linux alone a thread has a priority of its own; requests go before what they leave behind.
-if (process.platform === "linux") setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL)
+// Requests go before what they leave behind. On Linux alone a thread has a priority of its own.
+if (process.platform === "linux") {
+  try {
+    setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL)
+  } catch {
+    // A sandbox may forbid it; all is done all the same.
+  }
+}
 
 const { cacheFile, store }: { readonly store: string; readonly cacheFile: string } = workerData
 const logs = open(store, 4096)
