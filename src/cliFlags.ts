@@ -113,7 +113,7 @@ export const flags = {
   ),
   cacheLimit: numberFlag(
     "cache-limit",
-    "Size of all cached answers in MiB, 256 by default; the least recently used make room",
+    "Size of all cached answers in MiB, 256 by default; the oldest that were not used lately make room",
     "MIB"
   ),
   bodyLimit: numberFlag("body-limit", "Largest request body in MiB, 100 by default", "MIB"),

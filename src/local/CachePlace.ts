@@ -20,7 +20,7 @@ export interface CachePlace {
 }
 
 /**
- * All places of a gateway.
+ * All places of a gateway; another one's may be among them, with names that begin otherwise.
  *
  * @category models
  * @since 0.1.0

@@ -1,7 +1,7 @@
 /**
  * Where cached answers are kept: byte for byte, per gateway, until their time is up or others need the room.
  *
- * All answers together stay within a size; those that were not used for longest give way.
+ * All answers together stay within a size: the oldest that were not used lately give way.
  *
  * @since 0.1.0
  */
@@ -84,7 +84,7 @@ export const layer = (
       const { prepare } = yield* CacheDatabase
       const { answers: lane, others: othersAt } = yield* WriterThread
       const find = prepare(
-        `SELECT status, headers, body, version, expires_at FROM cache WHERE place = ? AND name = ? AND expires_at > ?`
+        `SELECT status, headers, body, version, expires_at, used FROM cache WHERE place = ? AND name = ? AND expires_at > ?`
       )
       const rangeOf = CachePlace.ranges(account)
       const unwritten = lane.pile(() => ({
@@ -115,7 +115,7 @@ export const layer = (
               if (isAlone && places.isWhole && !places.all.mayHave(number)) return Option.none()
               found = recent.get(name)
               if (found === undefined) {
-                found = keptOf(find.get(number, name, now))
+                found = keptOf(find.get(number, name, now), now)
                 if (found === undefined) return Option.none()
                 recent.set(name, found)
               }
@@ -283,11 +283,11 @@ export const layerMemory = ({ limit }: Options): Layer.Layer<CacheStore> =>
   })
 
 /** Undefined for no row, and for one that is none of ours. */
-const keptOf = (row: { readonly [column: string]: unknown } | undefined): Kept | undefined => {
+const keptOf = (row: { readonly [column: string]: unknown } | undefined, now: number): Kept | undefined => {
   if (row === undefined) return undefined
-  const { body, expires_at: expires, headers, status, version } = row
+  const { body, expires_at: expires, headers, status, used, version } = row
   return body instanceof Uint8Array && typeof headers === "string" && typeof status === "number" &&
       typeof version === "number" && typeof expires === "number"
-    ? { entry: { status, version, body, headers: JSON.parse(headers) }, expires, usedAt: -Infinity }
+    ? { entry: { status, version, body, headers: JSON.parse(headers) }, expires, usedAt: used === 1 ? now : -Infinity }
     : undefined
 }

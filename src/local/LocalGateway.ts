@@ -86,7 +86,7 @@ export interface Options {
   readonly clientTimeout?: Duration.Input | undefined
   /** How long a gateway that stops waits for the answers that are open, 300 milliseconds by default. */
   readonly shutdownTimeout?: Duration.Input | undefined
-  /** Most bytes of cached answers, 256 MiB by default; those not used for longest give way. */
+  /** Most bytes of cached answers, 256 MiB by default; the oldest that were not used lately give way. */
   readonly cacheLimit?: number | undefined
   /**
    * `redis://` or `rediss://` URL of the Redis in which cached answers and the counters of limits are, in place of the

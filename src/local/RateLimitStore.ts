@@ -79,18 +79,22 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
       /** What was just being written when the file was read. */
       let doubtful: Unwritten | undefined
 
-      /** Takes over what other processes have written. */
-      const current = (now: number) => {
-        const others = othersAt(now)
+      const readAgain = () => {
         const { waiting, writing } = unwritten
-        if (others === seen && (doubtful === undefined || doubtful === writing)) return counts
-        seen = others
         counts.forget()
         // It may be in the file already, and counts twice then, until it is known to be.
         doubtful = writing.all.length === 0 ? undefined : writing
         for (const { all } of [writing, waiting]) {
           for (const { change, counter } of all) counts.add(counter, change.amount, change.now)
         }
+      }
+      /** With what other processes have written. */
+      const current = (now: number) => {
+        const others = othersAt(now)
+        const { writing } = unwritten
+        if (others === seen && (doubtful === undefined || doubtful === writing)) return counts
+        seen = others
+        readAgain()
         return counts
       }
       const add = (counter: Counter, amount: number, now: number) => {
@@ -132,7 +136,8 @@ export const layer = (account: string): Layer.Layer<RateLimitStore, never, Cache
               pile.last.clear()
             }
             lane.give({ _tag: "Clear", account, gateway })
-            return lane.flush
+            // Somebody may have read what was still there.
+            return Effect.andThen(lane.flush, Effect.sync(readAgain))
           })
       })
     })

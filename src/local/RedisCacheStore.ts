@@ -2,7 +2,7 @@
  * Cached answers in Redis: all processes on it have the same ones.
  *
  * An answer is a hash that Redis forgets by itself. Beside the answers are their sizes, the order of their last use, and
- * their ends, so that room is made as in the other stores: within the account's size, what was not used for longest gives
+ * their ends, so that room is made within the account's size: what was not used for longest gives
  * way. While Redis is out of reach nothing is found and nothing is kept.
  *
  * Keys begin with `ai-gateway:{account}:`; a Redis Cluster is not supported.

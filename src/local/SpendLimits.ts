@@ -79,7 +79,7 @@ export const check = (
     Effect.flatMap(
       store.total(budget.counter),
       // Binary fractions are noisy: 0.7 and 0.1 make a little less than 0.8.
-      (spent) => spent >= budget.limit * (1 - 1e-12) ? Effect.fail(exceeded(budget, target)) : Effect.void
+      (spent) => spent >= budget.limit * (1 - 1e-9) ? Effect.fail(exceeded(budget, target)) : Effect.void
     ), { discard: true })
 
 /**

@@ -108,7 +108,8 @@ const partsOf = (text: string): Parts => {
   if (before !== undefined) return before
   const { origin, pathname, search } = new URL(text)
   const parts = { origin, path: pathname + search }
-  if (text.length <= longest) {
+  // A query may hold a key, which is not to be remembered.
+  if (search === "" && text.length <= longest) {
     if (known.size >= mostKnown) known.clear()
     known.set(text, parts)
   }

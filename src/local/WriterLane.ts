@@ -101,7 +101,7 @@ export const make = <Change>({ gathering, send, weigh }: Options<Change>): Lane<
 
   return {
     give: (change) => {
-      // What comes within a few milliseconds goes together: waking the thread for each costs more than what it writes.
+      // Waking the thread for each costs more than what it writes.
       if (changes.waiting.push(change) === 1) timer = setTimeout(leave, gathering)
       weight += weigh(change)
       if (weight >= enough) leave()

@@ -23,8 +23,8 @@ export class WriterThread extends Context.Service<WriterThread, {
   readonly counts: WriterLane.Lane<CountChange>
   readonly answers: WriterLane.Lane<CacheChange>
   /**
-   * How often another process was seen to have written to the file of the cache: each batch tells it, and every 100
-   * milliseconds a look, if there is none.
+   * How often another process was seen to have written to the file of the cache, by what is at most 100 milliseconds old:
+   * each batch tells it, and a look where there was none.
    */
   readonly others: (now: number) => number
 }>()("effect-ai-gateway/local/WriterThread") {}
@@ -46,6 +46,8 @@ const gathering = {
   answers: 100
 }
 
+const flags: ReadonlyArray<string> = process.execArgv
+
 /** Milliseconds between two looks at what other processes have written. */
 const look = 100
 
@@ -54,13 +56,22 @@ const make = (store: string) =>
     const run = Effect.runForkWith(yield* Effect.context<never>())
     const database = yield* CacheDatabase
     const extension = import.meta.url.endsWith(".ts") ? ".ts" : ".js"
+    /** Whoever ends the thread waits for its end; a process with nothing else to wait for would not. */
+    let isEnding = false
     const worker = yield* Effect.acquireRelease(
       Effect.sync(() =>
         new Worker(new URL(`./writingThread${extension}`, import.meta.url), {
-          workerData: { store, cacheFile: cacheFileOf(store) }
+          workerData: { store, cacheFile: cacheFileOf(store) },
+          // Node gives a thread the flags of the process, and refuses this one for a file.
+          execArgv: flags.filter((flag, i) => !flag.startsWith("--input-type") && flags[i - 1] !== "--input-type")
         })
       ),
-      (worker) => Effect.promise(() => worker.terminate())
+      (worker) =>
+        Effect.promise(() => {
+          isEnding = true
+          worker.ref()
+          return worker.terminate()
+        })
     )
     let isGone = false
     const send = (batch: Batch) => {
@@ -94,17 +105,17 @@ const make = (store: string) =>
     }
     const all = Object.values(lanes)
     const rest = () => {
-      if (!all.some((lane) => lane.isWriting())) worker.unref()
+      if (!isEnding && !all.some((lane) => lane.isWriting())) worker.unref()
     }
     rest()
     let others = 0
     let writes = database.writes()
     let nextLook = 0
-    let isTold = false
+    let asked = 0
     worker.on("message", ({ cache, failure, lane }: Written) => {
       if (cache?.foreign === true) others++
       writes = cache?.writes ?? writes
-      isTold ||= cache !== undefined
+      if (cache !== undefined) nextLook = asked + look
       if (failure !== undefined) run(Effect.logError(`The local gateway lost ${failure}`))
       lanes[lane].arrived()
       rest()
@@ -123,13 +134,11 @@ const make = (store: string) =>
       counts,
       logs,
       others: (now) => {
+        asked = now
         if (now < nextLook && now >= nextLook - look) return others
         nextLook = now + look
         // What of ours is on its way tells it when it arrives; until then nobody knows whose a transaction is.
-        if (isTold || answers.isWriting() || counts.isWriting()) {
-          isTold = false
-          return others
-        }
+        if (answers.isWriting() || counts.isWriting()) return others
         const found = database.writes()
         if (found !== writes) others++
         writes = found

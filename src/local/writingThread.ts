@@ -1,6 +1,6 @@
 /**
  * The thread that writes what requests leave behind: log entries into the store, answers and counts into the file of the
- * cache. A batch for each message, one transaction for each file, then it says what became of it.
+ * cache. Each message is a batch and one transaction; then it says what became of it.
  *
  * It imports nothing but Node's modules, so that it starts at once.
  *
@@ -155,26 +155,32 @@ const writeAnswers = (changes: ReadonlyArray<CacheChange>) => {
         run("removeAll", change.first, change.end, change.start, change.start)
     }
   }
-  if (limit !== undefined) makeRoom(Number(prepared["size"]?.get()?.["size"]) - limit)
+  if (limit !== undefined) makeRoom(limit)
 }
 
-/** The oldest give way; those that were used have another turn first, unless they are too many to move at once. */
-const makeRoom = (excess: number) => {
+/** The oldest give way; those that were used have another turn first, as many as are moved in a moment. */
+const makeRoom = (limit: number) => {
+  let excess = Number(prepared["size"]?.get()?.["size"]) - limit
   if (excess <= 0) return
+  // At most half of the limit moves, so that room is found before what has just come.
+  let movable = Math.min(limit / 2, mostMoved)
   const used: Array<number> = []
   let last = 0
-  let over = excess
   for (const row of prepared["oldest"]?.iterate() ?? []) {
     last = Number(row["id"])
-    if (row["used"] === 1 && used.length < mostMoved) used.push(last)
-    else over -= Number(row["size"])
-    if (over <= 0) break
+    const size = Number(row["size"])
+    if (row["used"] === 1 && size <= movable) {
+      used.push(last)
+      movable -= size
+    } else excess -= size
+    if (excess <= 0) break
   }
   for (const id of used) run("renew", id)
   run("removeOldest", last)
 }
 
-const mostMoved = 1000
+/** Bytes of bodies, which are written again. */
+const mostMoved = 4 * 1024 * 1024
 
 const writeCounts = (changes: ReadonlyArray<CountChange>) => {
   for (const change of changes) {

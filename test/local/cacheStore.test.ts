@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
+import { DatabaseSync } from "node:sqlite"
 import * as CacheDatabase from "../../src/local/CacheDatabase.ts"
 import * as CachePlace from "../../src/local/CachePlace.ts"
 import * as CacheStore from "../../src/local/CacheStore.ts"
@@ -192,6 +193,47 @@ describe("a cache in a file", () => {
         })).pipe(Effect.provide(store, { local: true }))
     }))
 
+  it.effect("keeps what has just come, also when all else was used", () =>
+    Effect.gen(function*() {
+      const file = yield* temporaryFile
+      yield* Effect.flatMap(CacheStore.CacheStore, (store) =>
+        Effect.gen(function*() {
+          for (const name of ["a", "b", "c"]) yield* store.put(key(name), entry(bytes(100)), minute)
+          yield* settled
+          for (const name of ["a", "b", "c"]) yield* store.get(key(name))
+          yield* store.put(key("d"), entry(bytes(100)), minute)
+          // Twice in one batch, which counts as used.
+          for (const name of ["e", "e", "f", "f"]) yield* store.put(key(name), entry(bytes(50)), minute)
+          yield* settled
+        })).pipe(Effect.provide(sqlite(file, 300), { local: true }))
+      const rows = new DatabaseSync(CacheDatabase.cacheFileOf(file)).prepare(
+        "SELECT name, length(body) AS size FROM cache"
+      )
+        .all()
+      const names = rows.map(({ name }) => String(name).split("/")[1])
+      assert.isTrue(["d", "e", "f"].every((name) => names.includes(name)), names.join())
+      assert.isAtMost(rows.reduce((sum, { size }) => sum + Number(size), 0), 300)
+    }))
+
+  it.live("is not written again and again by two processes that only read", () =>
+    Effect.gen(function*() {
+      const file = yield* temporaryFile
+      yield* use(file, (one) =>
+        use(file, (other) =>
+          Effect.gen(function*() {
+            yield* one.put(key("a"), entry(bytes(1)), minute)
+            yield* Effect.sleep("300 millis")
+            const found = new DatabaseSync(CacheDatabase.cacheFileOf(file)).prepare("SELECT writes FROM cache_state")
+            const writes = () => Number(found.get()?.["writes"])
+            const before = writes()
+            for (let i = 0; i < 40; i++) {
+              for (const store of [one, other]) assert.isTrue(Option.isSome(yield* store.get(key("a"))))
+              yield* Effect.sleep("20 millis")
+            }
+            assert.isAtMost(writes() - before, 2)
+          })))
+    }))
+
   it.live("shows to one process what another puts, replaces and clears, a moment later", () =>
     Effect.gen(function*() {
       const file = yield* temporaryFile
@@ -208,6 +250,9 @@ describe("a cache in a file", () => {
             assert.deepStrictEqual(yield* seen("a"), Option.some(1))
             yield* theirs.put(key("a"), entry(bytes(2)), minute)
             assert.deepStrictEqual(yield* seen("a"), Option.some(2))
+            // After a write of its own, too.
+            yield* mine.put(key("mine"), entry(bytes(1)), minute)
+            yield* Effect.sleep("250 millis")
             yield* theirs.clear("gw")
             assert.deepStrictEqual(yield* seen("a"), Option.none())
             // While this one writes all the time itself.

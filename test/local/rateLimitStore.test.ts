@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
+import { DatabaseSync } from "node:sqlite"
 import * as CacheDatabase from "../../src/local/CacheDatabase.ts"
 import * as Database from "../../src/local/Database.ts"
 import type { AiGatewayError } from "../../src/local/Envelope.ts"
@@ -159,6 +161,41 @@ describe("counters in a file", () => {
             // Both may have counted the last one in the same moment.
             assert.isAtMost(allowed, 6)
           })))
+    }))
+
+  it.live("are seen by a process that counts rarely, too", () =>
+    Effect.gen(function*() {
+      const file = yield* temporaryFile
+      yield* use(file, (one) =>
+        use(file, (other) =>
+          Effect.gen(function*() {
+            for (let i = 0; i < 2; i++) {
+              assert.isTrue(yield* one.take(hour, 5))
+              yield* Effect.sleep("150 millis")
+            }
+            for (let i = 0; i < 3; i++) assert.isTrue(yield* other.take(hour, 5))
+            yield* Effect.sleep("300 millis")
+            assert.isFalse(yield* one.take(hour, 5))
+          })))
+    }))
+
+  it.live("are forgotten also by who has read them while they were being forgotten", () =>
+    Effect.gen(function*() {
+      const file = yield* temporaryFile
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          for (let i = 0; i < 3; i++) yield* store.take(hour, 3)
+          // Until it is in the file.
+          yield* Effect.sleep("300 millis")
+          const holder = new DatabaseSync(CacheDatabase.cacheFileOf(file))
+          holder.exec("BEGIN IMMEDIATE")
+          const clearing = yield* Effect.forkChild(store.clear("gw"), { startImmediately: true })
+          assert.strictEqual(yield* store.total(hour), 3)
+          holder.exec("COMMIT")
+          holder.close()
+          yield* Fiber.join(clearing)
+          assert.strictEqual(yield* store.total(hour), 0)
+        }))
     }))
 
   it.live("come to the same sum in every process that has counted, however they met", () =>
