@@ -46,6 +46,7 @@ const gathering = {
   answers: 100
 }
 
+/** Node gives a thread those of the process, and refuses `--input-type` for a file. */
 const flags: ReadonlyArray<string> = process.execArgv
 
 /** Milliseconds between two looks at what other processes have written. */
@@ -62,7 +63,6 @@ const make = (store: string) =>
       Effect.sync(() =>
         new Worker(new URL(`./writingThread${extension}`, import.meta.url), {
           workerData: { store, cacheFile: cacheFileOf(store) },
-          // Node gives a thread the flags of the process, and refuses this one for a file.
           execArgv: flags.filter((flag, i) => !flag.startsWith("--input-type") && flags[i - 1] !== "--input-type")
         })
       ),
