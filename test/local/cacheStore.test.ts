@@ -226,11 +226,13 @@ describe("a cache in a file", () => {
             const found = new DatabaseSync(CacheDatabase.cacheFileOf(file)).prepare("SELECT writes FROM cache_state")
             const writes = () => Number(found.get()?.["writes"])
             const before = writes()
+            const started = performance.now()
             for (let i = 0; i < 40; i++) {
               for (const store of [one, other]) assert.isTrue(Option.isSome(yield* store.get(key("a"))))
               yield* Effect.sleep("20 millis")
             }
-            assert.isAtMost(writes() - before, 2)
+            const seconds = Math.ceil((performance.now() - started) / 1000)
+            assert.isAtMost(writes() - before, 1 + 2 * seconds, "each says once in a second that it is in use")
           })))
     }))
 

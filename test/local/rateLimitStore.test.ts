@@ -174,7 +174,8 @@ describe("counters in a file", () => {
               yield* Effect.sleep("150 millis")
             }
             for (let i = 0; i < 3; i++) assert.isTrue(yield* other.take(hour, 5))
-            yield* Effect.sleep("300 millis")
+            // The other's thread takes a while to start.
+            yield* Effect.sleep("1 second")
             assert.isFalse(yield* one.take(hour, 5))
           })))
     }))
