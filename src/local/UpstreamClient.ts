@@ -84,10 +84,12 @@ export const agent = (options: { readonly publicOnly: boolean }): Effect.Effect<
 
 const send = (agent: Agent, request: UpstreamRequest): Effect.Effect<Answer.Answer, UpstreamFailure> =>
   Effect.callback((resume) => {
+    const url = new URL(request.url)
     const exchange = new Exchange(resume)
     try {
       agent.dispatch({
-        ...partsOf(request.url),
+        origin: url.origin,
+        path: url.pathname + url.search,
         // Undici's type names the common ones; whether there is such a method is for the provider to say.
         method: request.method as Dispatcher.HttpMethod,
         headers: request.headers,
@@ -101,29 +103,6 @@ const send = (agent: Agent, request: UpstreamRequest): Effect.Effect<Answer.Answ
     }
     return Effect.sync(() => exchange.abort())
   })
-
-/** Most requests go where one has gone before; taking a URL apart takes longer than to know it. */
-const partsOf = (text: string): Parts => {
-  const before = known.get(text)
-  if (before !== undefined) return before
-  const { origin, pathname, search } = new URL(text)
-  const parts = { origin, path: pathname + search }
-  // A query may hold a key, which is not to be remembered.
-  if (search === "" && text.length <= longest) {
-    if (known.size >= mostKnown) known.clear()
-    known.set(text, parts)
-  }
-  return parts
-}
-
-interface Parts {
-  readonly origin: string
-  readonly path: string
-}
-
-const known = new Map<string, Parts>()
-const mostKnown = 1000
-const longest = 256
 
 /** Beyond so many bytes that nobody has taken the provider has to wait. */
 const highWater = 64 * 1024

@@ -7,18 +7,12 @@ import { DatabaseSync } from "node:sqlite"
 import * as CacheDatabase from "../../src/local/CacheDatabase.ts"
 import * as CachePlace from "../../src/local/CachePlace.ts"
 import * as CacheStore from "../../src/local/CacheStore.ts"
-import * as Database from "../../src/local/Database.ts"
 import * as RedisCacheStore from "../../src/local/RedisCacheStore.ts"
 import * as WriterThread from "../../src/local/WriterThread.ts"
 import { isMissing } from "../support/redis.ts"
 import { connection } from "./redisStores.ts"
+import { onFile, threadOf } from "./storeFile.ts"
 import { temporaryFile } from "./temporaryFile.ts"
-
-/** The thread of a store in a file, whose tables are there. */
-const threadOf = (file: string) =>
-  Layer.provideMerge(WriterThread.layer(file), CacheDatabase.layer(file)).pipe(
-    Layer.provide(Database.layer(file))
-  )
 
 const account = "0".repeat(32)
 const bytes = (size: number, fill = 1) => new Uint8Array(size).fill(fill)
@@ -121,8 +115,7 @@ contract("SQLite", (limit) => Layer.unwrap(Effect.map(temporaryFile, (file) => s
 contract("Redis", (limit) => connection((account) => RedisCacheStore.layer(account, { limit })), isMissing)
 
 describe("a cache in a file", () => {
-  const use = <A>(file: string, f: (store: CacheStore.CacheStore["Service"]) => Effect.Effect<A>) =>
-    Effect.flatMap(CacheStore.CacheStore, f).pipe(Effect.provide(sqlite(file, 100_000), { local: true }))
+  const { use, useTwo } = onFile(CacheStore.CacheStore, (file) => sqlite(file, 100_000))
 
   it.effect("outlives the process", () =>
     Effect.gen(function*() {
@@ -216,52 +209,46 @@ describe("a cache in a file", () => {
     }))
 
   it.live("is not written again and again by two processes that only read", () =>
-    Effect.gen(function*() {
-      const file = yield* temporaryFile
-      yield* use(file, (one) =>
-        use(file, (other) =>
-          Effect.gen(function*() {
-            yield* one.put(key("a"), entry(bytes(1)), minute)
-            yield* Effect.sleep("300 millis")
-            const found = new DatabaseSync(CacheDatabase.cacheFileOf(file)).prepare("SELECT writes FROM cache_state")
-            const writes = () => Number(found.get()?.["writes"])
-            const before = writes()
-            const started = performance.now()
-            for (let i = 0; i < 40; i++) {
-              for (const store of [one, other]) assert.isTrue(Option.isSome(yield* store.get(key("a"))))
-              yield* Effect.sleep("20 millis")
-            }
-            const seconds = Math.ceil((performance.now() - started) / 1000)
-            assert.isAtMost(writes() - before, 1 + 2 * seconds, "each says once in a second that it is in use")
-          })))
-    }))
+    useTwo((one, other, file) =>
+      Effect.gen(function*() {
+        yield* one.put(key("a"), entry(bytes(1)), minute)
+        yield* Effect.sleep("300 millis")
+        const found = new DatabaseSync(CacheDatabase.cacheFileOf(file)).prepare("SELECT writes FROM cache_state")
+        const writes = () => Number(found.get()?.["writes"])
+        const before = writes()
+        const started = performance.now()
+        for (let i = 0; i < 40; i++) {
+          for (const store of [one, other]) assert.isTrue(Option.isSome(yield* store.get(key("a"))))
+          yield* Effect.sleep("20 millis")
+        }
+        const seconds = Math.ceil((performance.now() - started) / 1000)
+        assert.isAtMost(writes() - before, 1 + 2 * seconds, "each says once in a second that it is in use")
+      })
+    ))
 
   it.live("shows to one process what another puts, replaces and clears, a moment later", () =>
-    Effect.gen(function*() {
-      const file = yield* temporaryFile
-      yield* use(file, (mine) =>
-        use(file, (theirs) =>
-          Effect.gen(function*() {
-            const seen = (name: string) =>
-              Effect.map(
-                Effect.andThen(Effect.sleep("250 millis"), mine.get(key(name))),
-                Option.map(({ body }) => body.length)
-              )
-            assert.deepStrictEqual(yield* seen("a"), Option.none())
-            yield* theirs.put(key("a"), entry(bytes(1)), minute)
-            assert.deepStrictEqual(yield* seen("a"), Option.some(1))
-            yield* theirs.put(key("a"), entry(bytes(2)), minute)
-            assert.deepStrictEqual(yield* seen("a"), Option.some(2))
-            // After a write of its own, too.
-            yield* mine.put(key("mine"), entry(bytes(1)), minute)
-            yield* Effect.sleep("250 millis")
-            yield* theirs.clear("gw")
-            assert.deepStrictEqual(yield* seen("a"), Option.none())
-            // While this one writes all the time itself.
-            yield* theirs.put(key("b"), entry(bytes(3)), minute)
-            yield* Effect.forEach(Array.from({ length: 100 }, (_, i) => i), (i) =>
-              Effect.andThen(mine.put(key(String(i)), entry(bytes(1)), minute), Effect.sleep("2 millis")))
-            assert.deepStrictEqual(yield* seen("b"), Option.some(3))
-          })))
-    }))
+    useTwo((mine, theirs) =>
+      Effect.gen(function*() {
+        const seen = (name: string) =>
+          Effect.map(
+            Effect.andThen(Effect.sleep("250 millis"), mine.get(key(name))),
+            Option.map(({ body }) => body.length)
+          )
+        assert.deepStrictEqual(yield* seen("a"), Option.none())
+        yield* theirs.put(key("a"), entry(bytes(1)), minute)
+        assert.deepStrictEqual(yield* seen("a"), Option.some(1))
+        yield* theirs.put(key("a"), entry(bytes(2)), minute)
+        assert.deepStrictEqual(yield* seen("a"), Option.some(2))
+        // After a write of its own, too.
+        yield* mine.put(key("mine"), entry(bytes(1)), minute)
+        yield* Effect.sleep("250 millis")
+        yield* theirs.clear("gw")
+        assert.deepStrictEqual(yield* seen("a"), Option.none())
+        // While this one writes all the time itself.
+        yield* theirs.put(key("b"), entry(bytes(3)), minute)
+        yield* Effect.forEach(Array.from({ length: 100 }, (_, i) => i), (i) =>
+          Effect.andThen(mine.put(key(String(i)), entry(bytes(1)), minute), Effect.sleep("2 millis")))
+        assert.deepStrictEqual(yield* seen("b"), Option.some(3))
+      })
+    ))
 })

@@ -7,20 +7,12 @@ import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { DatabaseSync } from "node:sqlite"
 import * as CacheDatabase from "../../src/local/CacheDatabase.ts"
-import * as Database from "../../src/local/Database.ts"
-import type { AiGatewayError } from "../../src/local/Envelope.ts"
 import * as RateLimitStore from "../../src/local/RateLimitStore.ts"
 import * as RedisRateLimitStore from "../../src/local/RedisRateLimitStore.ts"
-import * as WriterThread from "../../src/local/WriterThread.ts"
 import { isMissing } from "../support/redis.ts"
 import { connection } from "./redisStores.ts"
+import { onFile, threadOf } from "./storeFile.ts"
 import { temporaryFile } from "./temporaryFile.ts"
-
-/** The thread of a store in a file, whose tables are there. */
-const threadOf = (file: string) =>
-  Layer.provideMerge(WriterThread.layer(file), CacheDatabase.layer(file)).pipe(
-    Layer.provide(Database.layer(file))
-  )
 
 const account = "0".repeat(32)
 const counter = (technique: "fixed" | "sliding", more: Partial<RateLimitStore.Counter> = {}) => ({
@@ -132,10 +124,7 @@ contract("Redis", connection(RedisRateLimitStore.layer), isMissing)
 
 describe("counters in a file", () => {
   const hour = counter("sliding", { window: 3_600_000 })
-  const use = <A>(
-    file: string,
-    f: (store: RateLimitStore.RateLimitStore["Service"]) => Effect.Effect<A, AiGatewayError>
-  ) => Effect.flatMap(RateLimitStore.RateLimitStore, f).pipe(Effect.provide(sqlite(file), { local: true }))
+  const { use, useTwo } = onFile(RateLimitStore.RateLimitStore, sqlite)
 
   it.live("outlive the process", () =>
     Effect.gen(function*() {
@@ -145,40 +134,34 @@ describe("counters in a file", () => {
     }))
 
   it.live("are seen by another process a moment later, also while that one counts", () =>
-    Effect.gen(function*() {
-      const file = yield* temporaryFile
-      yield* use(file, (one) =>
-        use(file, (other) =>
-          Effect.gen(function*() {
-            yield* one.take(hour, 5)
-            const taken = Effect.forEach(["one", "other"], (name) => (name === "one" ? one : other).take(hour, 5))
-            let allowed = 1
-            for (let i = 0; i < 20; i++) {
-              yield* Effect.sleep("150 millis")
-              allowed += (yield* taken).filter((_) => _).length
-            }
-            assert.isAtLeast(allowed, 5)
-            // Both may have counted the last one in the same moment.
-            assert.isAtMost(allowed, 6)
-          })))
-    }))
+    useTwo((one, other) =>
+      Effect.gen(function*() {
+        yield* one.take(hour, 5)
+        const taken = Effect.forEach(["one", "other"], (name) => (name === "one" ? one : other).take(hour, 5))
+        let allowed = 1
+        for (let i = 0; i < 20; i++) {
+          yield* Effect.sleep("150 millis")
+          allowed += (yield* taken).filter((_) => _).length
+        }
+        assert.isAtLeast(allowed, 5)
+        // Both may have counted the last one in the same moment.
+        assert.isAtMost(allowed, 6)
+      })
+    ))
 
   it.live("are seen by a process that counts rarely, too", () =>
-    Effect.gen(function*() {
-      const file = yield* temporaryFile
-      yield* use(file, (one) =>
-        use(file, (other) =>
-          Effect.gen(function*() {
-            for (let i = 0; i < 2; i++) {
-              assert.isTrue(yield* one.take(hour, 5))
-              yield* Effect.sleep("150 millis")
-            }
-            for (let i = 0; i < 3; i++) assert.isTrue(yield* other.take(hour, 5))
-            // The other's thread takes a while to start.
-            yield* Effect.sleep("1 second")
-            assert.isFalse(yield* one.take(hour, 5))
-          })))
-    }))
+    useTwo((one, other) =>
+      Effect.gen(function*() {
+        for (let i = 0; i < 2; i++) {
+          assert.isTrue(yield* one.take(hour, 5))
+          yield* Effect.sleep("150 millis")
+        }
+        for (let i = 0; i < 3; i++) assert.isTrue(yield* other.take(hour, 5))
+        // The other's thread takes a while to start.
+        yield* Effect.sleep("1 second")
+        assert.isFalse(yield* one.take(hour, 5))
+      })
+    ))
 
   it.live("are forgotten also by who has read them while they were being forgotten", () =>
     Effect.gen(function*() {
@@ -200,28 +183,25 @@ describe("counters in a file", () => {
     }))
 
   it.live("come to the same sum in every process that has counted, however they met", () =>
-    Effect.gen(function*() {
-      const file = yield* temporaryFile
-      yield* use(file, (one) =>
-        use(file, (other) =>
-          Effect.gen(function*() {
-            const count = (store: RateLimitStore.RateLimitStore["Service"], times: number, pause: Duration.Input) =>
-              Effect.forEach(
-                Array.from({ length: times }),
-                () => Effect.andThen(store.add(hour, 1), Effect.sleep(pause)),
-                { discard: true }
-              )
-            // The threads take a while to start.
-            for (const store of [one, other]) yield* store.add(hour, 1)
-            yield* Effect.sleep("1 second")
-            for (let burst = 1; burst <= 10; burst++) {
-              yield* Effect.all([count(one, 60, "1 millis"), Effect.delay(count(other, 1, 0), "30 millis")], {
-                concurrency: "unbounded"
-              })
-              yield* Effect.sleep("250 millis")
-              const sum = 2 + 61 * burst
-              assert.deepStrictEqual([yield* one.total(hour), yield* other.total(hour)], [sum, sum])
-            }
-          })))
-    }))
+    useTwo((one, other) =>
+      Effect.gen(function*() {
+        const count = (store: RateLimitStore.RateLimitStore["Service"], times: number, pause: Duration.Input) =>
+          Effect.forEach(
+            Array.from({ length: times }),
+            () => Effect.andThen(store.add(hour, 1), Effect.sleep(pause)),
+            { discard: true }
+          )
+        // The threads take a while to start.
+        for (const store of [one, other]) yield* store.add(hour, 1)
+        yield* Effect.sleep("1 second")
+        for (let burst = 1; burst <= 10; burst++) {
+          yield* Effect.all([count(one, 60, "1 millis"), Effect.delay(count(other, 1, 0), "30 millis")], {
+            concurrency: "unbounded"
+          })
+          yield* Effect.sleep("250 millis")
+          const sum = 2 + 61 * burst
+          assert.deepStrictEqual([yield* one.total(hour), yield* other.total(hour)], [sum, sum])
+        }
+      })
+    ))
 })
